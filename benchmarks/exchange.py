@@ -34,6 +34,7 @@ from gatewise.runtime.network import Block, Recurrent
 from gatewise.runtime.recorder import CARRIED, Recorder
 from gatewise.runtime.sequential import Dense
 from gatewise.runtime.sequential import Recurrent as Layer
+from gatewise.runtime.stepping import live_layers
 from gatewise.tasks import onnx_model
 
 from .record import measured_anew, write_table
@@ -112,7 +113,7 @@ def _timed(name: str, size: int) -> dict[str, Any]:
     net, recorder = network_of(block, weights), Recorder()
     y, _ = recorder.net(block, weights).layers(recorder.number("x", 1, 1, size), CARRIED)
     recording = recorder.recording(y=y)
-    ways: dict[str, Any] = {"runtime": net}
+    ways: dict[str, Any] = {"runtime": net, "streams": live_layers(net.layers)}
     for operator in ("auto", "scan"):
         model = build(recording, operator).model("layer")
         if operator == "scan" and "onnx, auto" in ways and model.SerializeToString() == ways["onnx, auto"][1]:
@@ -126,8 +127,12 @@ def _timed(name: str, size: int) -> dict[str, Any]:
             wanted = calls["runtime"]()
             for way, call in calls.items():
                 np.testing.assert_allclose(call(), wanted, atol=1e-4, err_msg=f"{name}: {way}")
-            found[f"{T} steps, {B} rows"] = {way: own.document() for way, own in _contest(calls, T * B).items()}
+            found[_case(T, B)] = {way: own.document() for way, own in _contest(calls, T * B).items()}
     return found
+
+
+def _case(steps: int, rows: int) -> str:
+    return f"{steps} step{'s' * (steps > 1)}, {rows} row{'s' * (rows > 1)}"
 
 
 def _session(model: Any) -> Any:
@@ -138,6 +143,10 @@ def _session(model: Any) -> Any:
 
 def _call(way: str, own: Any, x: np.ndarray, recording: Any) -> Callable[[], np.ndarray]:
     states = [np.zeros((1, x.shape[1], state.size), np.float32) for state in recording.states]
+    if way == "streams":
+        T, B, D = x.shape
+        ids, flat = [own.open() for _ in range(B)], x.swapaxes(0, 1).reshape(-1, D)
+        return lambda: own.push(ids, flat, lengths=[T] * B).reshape(B, T, -1).swapaxes(0, 1)
     if way == "runtime":
         given = tuple(states) if len(states) > 1 else states[0]
         return lambda: own.layers(x, given)[0]
@@ -180,7 +189,7 @@ def _shown(found: Any) -> str:
 
 def time_table(rows: dict[str, Any]) -> str:
     """Medians in microseconds, with the ratio to the runtime's."""
-    cases = [f"{T} steps, {B} rows" for T in STEPS for B in BATCHES]
+    cases = [_case(T, B) for T in STEPS for B in BATCHES]
     lines = [f"| layer | way | {' | '.join(cases)} |", "| --- | --- |" + " --- |" * len(cases)]
     for layer, row in rows.items():
         for way in row[cases[0]]:

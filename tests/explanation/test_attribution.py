@@ -138,7 +138,7 @@ def test_shapley_values_are_those_of_all_orders(sensors):
         for place, step in enumerate(order):
             before = tuple(sorted(order[:place]))
             wanted[step] += (scores[tuple(sorted((*before, step)))] - scores[before]) / len(orders)
-    found = drawn(asked, None, seed=0, most=256)
+    found = drawn(asked, asked.network, seed=0, most=256)
     np.testing.assert_allclose(found.steps, wanted, atol=4 * found.missed + 1e-5)
     assert found.steps.sum() == pytest.approx(found.score - found.baseline, abs=1e-5)
     assert attribution_of(asked, found, None).remainder == pytest.approx(0, abs=1e-5)

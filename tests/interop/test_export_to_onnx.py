@@ -99,7 +99,11 @@ def test_what_is_expected_of_the_next_step(wave, tmp_path, capsys):
     assert [each.name for each in model.graph.output][:3] == ["expected", "spread", "surprise"]
 
 
-@pytest.mark.parametrize("options", [{"share": 1}, {"share": 0.4, "season_length": 5}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"share": 0.4, "season_length": 5}, pytest.param({"share": 1}, marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_forecasts(options, wave, tmp_path, capsys):
     sizes = {"target": "heat,load", "key": "run", "horizon": 2, "context_length": 8}
     [model] = exported(fitted(Forecaster(**SMALL, **sizes, **options), tmp_path, wave), tmp_path / "out.onnx", capsys)

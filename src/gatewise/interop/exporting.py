@@ -16,7 +16,7 @@ from . import chain as chains
 from .as_chain import chain_of
 from .chain import Chain
 from .formats import FORMATS
-from .proof import CannotRunError, Proof, examples, prove
+from .proof import CannotRunError, Proof, compared, examples, prove
 
 
 @dataclass(frozen=True)
@@ -90,4 +90,5 @@ def _proof(target: Target, writer: Any, chain: Chain, path: Path, suffix: str) -
         return Proof(target.packages[0], install=target.install)
     except CannotRunError as error:
         return Proof(target.packages[0], reason=str(error))
-    return prove(lambda x: chains.run(chain, x), theirs, peer, examples(chain.kinds, chain.steps))
+    ours, theirs = (compared(chain.kinds, answers) for answers in (lambda x: chains.run(chain, x), theirs))
+    return prove(ours, theirs, peer, examples(chain.kinds, chain.steps))

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelFileError
-from ..runtime.sequential import Flatten, Layer, first_width
+from ..runtime.sequential import Flatten, Layer, first_width, last_width
+from ..tasks.sequential.predictor import last_activation
 
 Array = np.ndarray
 Answers = Callable[[Any], Any]  # of x, as `chain.run` takes it, what a model answers
@@ -70,6 +71,18 @@ def difference(ours: Any, theirs: Any) -> float:
     return float(np.where(np.isnan(found), math.inf, found).max(initial=0.0))
 
 
+def compared(layers: Sequence[Layer], answers: Answers) -> Answers:
+    """The answers of a chain as they are compared: of probabilities of many classes the logarithms."""
+    if last_activation(layers) != "softmax" or last_width(layers) == 1:
+        return answers
+    return lambda x: logarithms(answers(x))
+
+
+def logarithms(chances: Any) -> Array:
+    """Where there are thousands of tokens, a probability is so small that nothing shows in a difference."""
+    return np.log(np.maximum(np.asarray(chances), np.float32(1e-20)))
+
+
 def prove(ours: Answers, theirs: Answers, peer: str, inputs: Iterator[Array]) -> Proof:
     """Run both.
 
@@ -82,7 +95,7 @@ def prove(ours: Answers, theirs: Answers, peer: str, inputs: Iterator[Array]) ->
         worst, count = max(worst, difference(one, other)), count + np.size(one)
     if not worst <= TOLERANCE:
         raise ModelFileError(
-            f"what was read differs from {peer} by {worst:.2g}, where {TOLERANCE:.0e} is allowed, so nothing was kept. "
+            f"the model differs from {peer} by {worst:.2g}, where {TOLERANCE:.0e} is allowed, so nothing was kept. "
             "Please report this, with the file if you can"
         )
     return Proof(peer, worst, count)

@@ -269,7 +269,8 @@ class PassPrinter:
             after[0] = body.op("Add", after[0], body.input("nothing", FLOAT, [None, 1]))
         shown = [vector for vector in [*states, *made] if self._is_read(vector, besides=circle)]
         sizes = [vector.size for vector in [*states, *shown]]
-        body.yields([*after, *(values[vector].name for vector in shown)], sizes)
+        # Copies, for one engine gives a shown value an axis wherever it is read.
+        body.yields([*after, *(body.op("Identity", values[vector].name) for vector in shown)], sizes)
         found = graph.ops(
             "Scan",
             *(whole.start(state) for state in states),

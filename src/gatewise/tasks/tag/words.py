@@ -54,7 +54,11 @@ def numbered_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel:
         "the likeliest path under the chain's tables is the answer" if chain is not None else "the largest is the label"
     )
     less = f"; less outside_bias of '{targets.classes[targets.outside]}'" if targets.outside is not None else ""
-    of = f"label; {decided}{less}: {', '.join(targets.classes)}" if targets.classes else "number, in units of its scale"
+    of = (
+        f"label; {decided}{less}: {', '.join(targets.classes)}"
+        if targets.classes
+        else f"number, in units of {targets.scale} from {targets.center}"
+    )
     return StepModel(
         recording=recording,
         spelling=spelling,

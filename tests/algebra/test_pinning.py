@@ -5,11 +5,17 @@ import torch
 from table import CELLS, Size, draw
 
 from gatewise import cells
-from gatewise.algebra.holding import hold
+from gatewise.algebra.pinning import pinned
 from gatewise.engine import reference
 from gatewise.errors import OptionError
 
 SIZE = Size(T=5, B=2, D=3, H=8, P=4)
+
+
+def hold(cell, name):
+    return pinned(cell, (name,), "weight")[0]
+
+
 NAMED = [(cell, name) for cell in CELLS for name in cell.names.values()]
 
 
@@ -20,7 +26,7 @@ def test_holding_nothing_changes_nothing(cell, name):
     sizes = {**cell.sizes(SIZE.D, size.get("H", 8), SIZE.P), **size}
     held = hold(cell, name)
     width = sizes[held.parameters[-1].blocks[0].size.letter]
-    weights = [*inputs.weights, torch.zeros(width, dtype=torch.float64), torch.randn(width, dtype=torch.float64)]
+    weights = [*inputs.weights, torch.ones(width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64)]
     want, _ = reference.recurrence(cell, inputs.x, inputs.state, inputs.weights)
     got, _ = reference.recurrence(held, inputs.x, inputs.state, weights)
     for one, other in zip(got, want, strict=True):
@@ -33,7 +39,7 @@ def test_a_forget_gate_held_open_is_none():
     inputs = draw(lstm, SIZE)
     H = SIZE.H
     ones = torch.ones(H, dtype=torch.float64)
-    got, _ = reference.recurrence(hold(lstm, "f"), inputs.x, inputs.state, [*inputs.weights, ones, ones])
+    got, _ = reference.recurrence(hold(lstm, "f"), inputs.x, inputs.state, [*inputs.weights, 0 * ones, ones])
     others = torch.cat([torch.arange(H), torch.arange(2 * H, 4 * H)])  # the blocks of i, g and o
     weights = [*(weight[others] for weight in inputs.weights), torch.zeros(3 * H - H, dtype=torch.float64)]
     want, _ = reference.recurrence(without, inputs.x, inputs.state, weights)
@@ -47,7 +53,7 @@ def test_some_units_only():
     units = torch.zeros(8, dtype=torch.float64)
     units[3] = 1
     [h, _], _ = reference.recurrence(
-        hold(lstm, "h"), inputs.x, inputs.state, [*inputs.weights, units, 0.25 + 0 * units]
+        hold(lstm, "h"), inputs.x, inputs.state, [*inputs.weights, 1 - units, 0.25 * units]
     )
     assert (h[..., 3] == 0.25).all()
     assert (h[..., 2] != 0.25).all()
