@@ -64,6 +64,7 @@ def _packed(saved: Saved) -> bytes:
         "version": saved.version,
         "kind": saved.kind,
         "config": saved.config,
+        "legacy": saved.legacy,
         "layers": [[one.kind, one.name, one.config, one.inbound, len(one.weights)] for one in saved.layers],
     }
     arrays = {
@@ -84,7 +85,7 @@ def _unpacked(data: bytes) -> Saved:
         SavedLayer(kind, name, config, inbound, tuple(arrays[f"{place}.{number}"] for number in range(count)))
         for place, (kind, name, config, inbound, count) in enumerate(about["layers"])
     ]
-    return Saved(about["version"], about["kind"], about["config"], tuple(layers))
+    return Saved(about["version"], about["kind"], about["config"], tuple(layers), about["legacy"])
 
 
 def _limit(seconds: int, memory: int) -> None:
