@@ -241,6 +241,20 @@ def test_bombs(legacy, tmp_path, folder):
         read(path)
 
 
+def test_arrays_of_inner_models_that_lie_in_another_order(tmp_path, folder):
+    """`.h5` has those that do not learn last, of a model in a model all together."""
+    path = tmp_path / "m.h5"
+    path.write_bytes((folder / "autoencoder.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        model = json.loads(file.attrs["model_config"])
+        [inner] = [one for one in model["config"]["layers"] if one["class_name"] == "Sequential"]
+        [lstm] = [one for one in inner["config"]["layers"] if one["class_name"] == "LSTM"]
+        lstm["config"]["trainable"] = False
+        file.attrs["model_config"] = json.dumps(model)
+    with pytest.raises(ModelFileError, match=r"'inner' .* whose arrays do not learn: .* Save it as .keras"):
+        read(path)
+
+
 def test_wrong_arrays(legacy):
     def of(values):
         def change(file):
