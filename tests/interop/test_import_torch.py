@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -199,6 +200,8 @@ def test_a_classifier_of_texts_is_one_of_ours(outputs, pooled, capsys):
     wanted = scores.softmax(-1) if outputs > 1 else torch.cat([1 - scores.sigmoid(), scores.sigmoid()])
     [answer] = gatewise.load("m.gatewise").answers(["A very good strange"])
     np.testing.assert_allclose(list(answer.document["probabilities"].values()), wanted.numpy(), atol=1e-6)
+    Path("few.csv").write_text("text\nA very good strange\na film\n")
+    assert gatewise.load("m.gatewise").predict("few.csv")[0] == answer.document["predicted"]
     with torch.enable_grad():
         assert main(["explain", "m.gatewise", "--text", "a very bad film"]) == 0
     assert main(["export", "m.gatewise", "--to", "torch", "-o", "out.safetensors"]) == 0

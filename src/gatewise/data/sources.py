@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,7 @@ class Roles:
             then one long sequence, and otherwise each of its rows is a sequence.
         lines: What the lines of a text file are: "rows" of a table, "labels" each with its text, or "tokens" each with
             its label.
+        known: Labels that there are, of lines that may have none; None: they are labelled. See `read_labelled_text`.
         zone: Time zone of times that do not say theirs.
         duplicates: Two rows at one time: "error", "first", "last" or "mean".
         recognise: Take time and key that nobody named from what a table seems to hold.
@@ -61,6 +62,7 @@ class Roles:
     group: Sequence[str] = ()
     per_step: bool = False
     lines: str = "rows"
+    known: Collection[str] | None = None
     zone: str | None = None
     duplicates: str = "error"
     recognise: bool = False
@@ -229,7 +231,7 @@ def _read_file(source: Any, reader: str, roles: Roles, encoding: str, sound: Log
     if reader == "labels":
         from .readers.labelled_text import read_labelled_text
 
-        return read_labelled_text(source, encoding=encoding)
+        return read_labelled_text(source, encoding=encoding, known=None if roles.with_target else roles.known)
     if reader == "arrays":
         from .readers.arrays import read_arrays
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.tables.schema import ColumnSchema, Schema
 from ..errors import OptionError
 from ..runtime.network import checked
 from ..runtime.sequential import Dense, Embedding, Pooling, Recurrent
@@ -53,7 +54,8 @@ def classifier(
         tokens=tokens.kind,
         **{name: value for name, value in columns.items() if name != "columns"},
     )
-    text = Text(list(names(columns.get("columns"))) or ["text"], False, tokens.kind, words, "")
+    read = list(names(columns.get("columns"))) or ["text"]
+    text = Text(read, False, tokens.kind, words, "")
     model.inputs_, model.targets_ = (
         Inputs([], [], text),
         Targets("category", names(model.target) or ("label",), tuple(classes)),
@@ -71,7 +73,9 @@ def classifier(
         epochs=1.0,
         batch_size=32,
     )
-    model.sound_, model.baselines_, model.levelled_, model.schema_ = None, None, False, None
+    model.sound_, model.baselines_, model.levelled_ = None, None, False
+    # Else a few short texts would look like categories.
+    model.schema_ = Schema({name: ColumnSchema("text", "VARCHAR") for name in read})
     model.blend_weight_, model.temperature_ = 1.0, 1.0
     model._set_attributes(None)
     data = {**training["data"], "held_out": False}

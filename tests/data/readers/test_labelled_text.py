@@ -35,6 +35,16 @@ def test_label_tab_text(read):
     assert pairs(read("a|b c\nd|e\n", separator="|")) == [("a", "b c"), ("d", "e")]
 
 
+def test_lines_of_new_data_need_no_labels(read):
+    """Of a model that knows its labels. Now and then a text begins with the name of one."""
+    known = ["good", "bad"]
+    for text in ("very good\ngood grief\nwell\n", "a\tb\nc d\ngood\te\n"):
+        sequences = read(text, known=known)
+        assert sequences.static["text"].strings() == text.splitlines()
+        assert sequences.static.keys() == {"text"}
+    assert pairs(read("good a b\nbad c\nodd d\n", known=known)) == [("good", "a b"), ("bad", "c"), ("odd", "d")]
+
+
 def test_one_label_of_fasttext(read):
     assert pairs(read("__label__up go up\n__label__down\tno\n".replace("\t", " "))) == [("up", "go up"), ("down", "no")]
 

@@ -3,6 +3,7 @@
 import csv
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +105,17 @@ def test_texts_become_tokens_as_they_were_trained_on():
     without = Tokens(["a"], [0], "words")
     with pytest.raises(DataError, match="knows none of the words of 'b c'"):
         without.encode("b c")
+
+
+def test_short_texts_of_files_are_texts():
+    """However few there are, and whatever their column is called."""
+    model, own = texts(), ["very good", "bad", "bad"]
+    Path("new.txt").write_text("very good\nbad\nbad\n")
+    Path("new.csv").write_text("label,words\nyes,very good\nno,bad\nno,bad\n")
+    wanted = [answer.document["predicted"] for answer in model.answers(own)]
+    assert model.predict("new.txt") == model.predict("new.csv") == model.predict(own) == wanted
+    right = [wanted[0] == "yes", wanted[1] == "no", wanted[2] == "no"]
+    assert model.evaluate("new.csv")["all"]["accuracy"] == np.mean(right)
 
 
 @pytest.mark.parametrize("make", [numbers, at_each_step])

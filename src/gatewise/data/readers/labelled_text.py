@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -55,7 +55,9 @@ def read_text_folder(
     )
 
 
-def read_labelled_text(source: Source, separator: str | None = None, encoding: str = "utf-8") -> Sequences:
+def read_labelled_text(
+    source: Source, separator: str | None = None, encoding: str = "utf-8", known: Collection[str] | None = None
+) -> Sequences:
     """One example per line; blank lines are passed over.
 
     Args:
@@ -64,6 +66,8 @@ def read_labelled_text(source: Source, separator: str | None = None, encoding: s
             one or more labels of that form and then its text; otherwise the tab if the first line has one, else the
             first space.
         encoding: Python's name for the encoding.
+        known: Labels that there are, of lines that may have none: where less than half begin with one of these and a
+            separator, every line is a text. None: they are labelled.
 
     Lines that hold nothing but numbers are series: of each, the first number is the label and the others are its steps,
     with white space, commas or semicolons between. NaN at the end of a line is padding.
@@ -71,8 +75,8 @@ def read_labelled_text(source: Source, separator: str | None = None, encoding: s
     Returns:
         Of series, per step: `channels` (steps, 1); and per sequence `label`, a category if all labels are whole
         numbers, else a number. Of texts, per sequence: `text`, and `label`: a category, or where a line has several
-        labels the (N, L) column of 0 and 1 that `several_labels` gives. Sequences of texts have no steps, for what a
-        step is (word, character) is up to the task.
+        labels the (N, L) column of 0 and 1 that `several_labels` gives; or `text` alone. Sequences of texts have no
+        steps, for what a step is (word, character) is up to the task.
 
     Raises:
         DataError: names the line that has no label or no text; or labels so many that they cannot be meant.
@@ -88,6 +92,10 @@ def read_labelled_text(source: Source, separator: str | None = None, encoding: s
     first = numbered[0][1]
     several = separator is None and first.startswith(FASTTEXT)
     separator = separator or ("\t" if "\t" in first else " ")
+    if known is not None and not several:
+        begins = [line.partition(separator) for _, line in numbered]
+        if 2 * sum(bool(rest) and label.strip() in known for label, _, rest in begins) < len(begins):
+            return _of_texts(name, [line for _, line in numbered])
     labels: list[list[str]] = []
     texts: list[str] = []
     for number, line in numbered:
@@ -111,8 +119,12 @@ def read_labelled_text(source: Source, separator: str | None = None, encoding: s
         words = [found[0] for found in labels]
         _check_meant(name, words)
         column = category_column("label", words)
-    columns = {"text": text_column("text", texts), "label": column}
-    return Sequences(np.zeros(len(texts) + 1, np.int64), {}, columns, name)
+    return _of_texts(name, texts, label=column)
+
+
+def _of_texts(name: str, texts: Sequence[str], **columns: Column) -> Sequences:
+    static = {"text": text_column("text", texts), **columns}
+    return Sequences(np.zeros(len(texts) + 1, np.int64), {}, static, name)
 
 
 def _series(name: str, numbered: Sequence[tuple[int, str]]) -> Sequences | None:

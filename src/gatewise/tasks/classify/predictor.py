@@ -73,6 +73,7 @@ class Predictor:
             with_target=with_target,
             schema=self.schema,
             levelled=self.levelled,
+            known=[str(one) for one in self.targets.classes] or None,
         )
 
     def predict(self, data: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from ...data.log_mel import LogMel
@@ -26,6 +27,7 @@ def read_sequences(
     with_target: bool = True,
     schema: Schema | None = None,
     levelled: bool = False,
+    known: Collection[str] | None = None,
 ) -> Sequences:
     """Whatever `data.sources.read` takes, as one sequence or more.
 
@@ -35,6 +37,8 @@ def read_sequences(
         with_target: Whether the target's columns are read too.
         schema: How the table was read that a model learned from.
         levelled: Whether recordings are brought to one level, and lose the silence around them.
+        known: Classes or labels that the model has; lines of a text file need none of them then, if targets are not
+            read.
 
     Raises:
         DataError: There is none.
@@ -52,6 +56,7 @@ def read_sequences(
         columns=None if options.columns is None else names(options.columns),
         group=names(options.group),
         lines="labels",
+        known=known,
         label_from=options.label_from,
     )
     if in_memory(data):

@@ -65,6 +65,7 @@ class Predictor:
             encoding=encoding,
             labelled=labelled,
             schema=self.schema,
+            known=self.classes or (),
         )
 
     def inputs(self, data: Sequences) -> list[Array]:

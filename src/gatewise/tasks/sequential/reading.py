@@ -32,12 +32,14 @@ def read_sequences(
     encoding: str = "utf-8",
     labelled: bool = False,
     schema: Schema | None = None,
+    known: Sequence[str] | None = None,
 ) -> Sequences:
     """Whatever `data.sources.read` takes, as sequences.
 
     Args:
-        texts: Whether the model reads texts, so that each row of a table is a sequence.
+        texts: Whether the model reads texts, so that each row of a table, or line of a text file, is a sequence.
         per_step: Whether it answers at each step, so that targets are there, too.
+        known: Its classes, with which lines of a text file may begin.
     """
     roles = Roles(
         target=names(options.target),
@@ -48,6 +50,8 @@ def read_sequences(
         time=options.time,
         columns=names(options.columns) or None,
         per_step=not texts and (per_step or y is None),
+        lines="labels" if texts else "rows",
+        known=known,
         labels=names(options.target) or ("label",),
     )
     return read(data, y, roles, query=query, encoding=encoding, schema=schema)
@@ -98,8 +102,10 @@ def tokens_of(values: Array, name: str) -> Array:
 
 
 def _texts(data: Sequences, options: SequentialOptions) -> Sequence[str] | None:
-    """The texts, one of each sequence; None where there are none."""
-    columns = [column for column in data.static.values() if column.kind in ("text", "category")]
+    """The texts, one of each sequence; None where there are none. Short ones, of which some come back, look like
+    categories of the only step of each row."""
+    alone = data.steps.values() if (data.lengths == 1).all() else ()
+    columns = [column for column in (*data.static.values(), *alone) if column.kind in ("text", "category")]
     wanted, target = names(options.columns), {*names(options.target), "label", *names(options.key)}
     for column in columns:
         if column.name in wanted or (not wanted and column.name not in target):
