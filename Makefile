@@ -29,7 +29,6 @@ test-slow: $(READY)  ## the ones that are not
 
 site: $(READY)  ## the documentation as a site, in two languages, in build/site/html; a link that leads nowhere is an error
 	$(BIN)/python website/gather.py build/site/pages
-	$(BIN)/gatewise cells lstm --walk build/site/pages/pages/hello.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file website/mkdocs.yml
 
 lint: $(READY)

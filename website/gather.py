@@ -1,16 +1,25 @@
 """Puts together what the site is built from: the pages of docs/, the READMEs as first pages, and what they link to
-elsewhere in the repository, so that every link leads somewhere and a build finds one that does not.
+elsewhere in the repository, so that every link leads somewhere and a build finds one that does not. Reports and the
+record of a training, which docs/pages/ has as data, become the pages that this version of Gatewise draws of them.
 
     python website/gather.py build/site/pages
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
 from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
+
+from gatewise.cells import find
+from gatewise.explanation.page import page as page_of_report
+from gatewise.explanation.report import Report
+from gatewise.walk.examples import hello, three_numbers
+from gatewise.walk.page import page as page_of_walk
+from gatewise.watch.page import page_of, record_of
 
 ROOT = Path(__file__).parents[1]
 HOME = {"README.md": "index.md", "README.zh.md": "index.zh.md"}
@@ -18,6 +27,7 @@ LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)#\s]*)(#[^)\s]*)?(?=\))")
 OTHER_LANGUAGE = re.compile(r"^\[[^]]*\]\(README[.\w]*\)\n\n", re.MULTILINE)  # the site has a switch for it
 LANGUAGES = {".py": "python", ".toml": "toml", ".json": "json"}
 SHOWN = 400  # lines of a source or a result
+DRAWN = "docs/pages/"
 
 
 def gather(folder: Path) -> None:
@@ -35,10 +45,22 @@ def gather(folder: Path) -> None:
             places = {_place(name, link) for link, _ in LINK.findall(text) if link}
             names += sorted(place for place in places.difference(names) if _exists(place))
             target.write_text(LINK.sub(lambda match, name=name: _moved(name, match), text), encoding="utf-8")
+        elif name.startswith(DRAWN):
+            target.write_text(drawn(path), encoding="utf-8")
         elif name in inside:
             shutil.copyfile(path, target)
         else:
             target.write_text(_shown(path), encoding="utf-8")
+
+    lstm = find("lstm")
+    (folder / "pages" / "hello.html").write_text(page_of_walk([hello(lstm), three_numbers(lstm)]), encoding="utf-8")
+
+
+def drawn(path: Path) -> str:
+    """The page of a report, or of the record of a training."""
+    if path.suffix == ".jsonl":
+        return page_of(record_of(path), path.stem)
+    return page_of_report(Report.from_json(json.loads(path.read_text(encoding="utf-8"))))
 
 
 def _place(name: str, link: str) -> str:
@@ -61,6 +83,8 @@ def _page(name: str) -> str:
     """Where a file of the repository is on the site."""
     if name in HOME:
         return HOME[name]
+    if name.startswith(DRAWN):
+        return f"pages/{Path(name).stem}.html"
     if name.startswith("docs/"):
         return name.removeprefix("docs/")
     # A point in a name would begin a language.

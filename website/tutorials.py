@@ -22,7 +22,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 FOLDER = DOCS / "tutorials"
 CHAPTERS = ("equations", "classify-and-tag", "text", "sequence-to-sequence", "series")
 PICTURES = {"attention.png": "attention.png", "next.png": "sales.png", "watch.png": "machine.png"}
-PAGES = {"run.html": "run.html", "why.html": "doors.html"}  # which the site embeds; hello.html it makes itself
+RECORDS = {"python.gatewise.metrics.jsonl": "training.jsonl"}  # of which the site draws pages
 QUICK = ["--hidden-size", "16", "--epochs", "1"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINES, WIDTH = 14, 110
@@ -42,10 +42,10 @@ def chapter(name: str, folder: Path, quick: bool) -> None:
         if kind == "output":
             filled.append(_end(printed))
         elif kind == "python":
-            _run([sys.executable, "-c", block], folder)
+            run([sys.executable, "-c", block], folder)
         elif kind == "":
             ran = [
-                _run([sys.executable, "-m", "gatewise", *_briefly(given, quick)], folder) for given in commands(block)
+                run([sys.executable, "-m", "gatewise", *_briefly(given, quick)], folder) for given in commands(block)
             ]
             printed = "\n".join(filter(None, (text.strip() for text in ran)))
     if not quick:
@@ -66,7 +66,8 @@ def _briefly(given: list[str], quick: bool) -> list[str]:
     return [*left, *QUICK]
 
 
-def _run(command: list[str], folder: Path) -> str:
+def run(command: list[str], folder: Path) -> str:
+    """What a command prints. RuntimeError, with the end of it, if it fails."""
     environment = os.environ | {"COLUMNS": str(WIDTH), "MPLBACKEND": "agg"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -84,7 +85,7 @@ def main(arguments: list[str]) -> None:
     names = [name for name in arguments if name != "--quick"] or CHAPTERS
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        _run([sys.executable, str(FOLDER / "examples.py")], place)
+        run([sys.executable, str(FOLDER / "examples.py")], place)
         for name in names:
             chapter(name, place, quick)
         if quick:
@@ -93,7 +94,7 @@ def main(arguments: list[str]) -> None:
             if (place / made).exists():
                 (DOCS / "pictures" / "tutorials").mkdir(exist_ok=True)
                 shutil.copyfile(place / made, DOCS / "pictures" / "tutorials" / shown)
-        for made, shown in PAGES.items():
+        for made, shown in RECORDS.items():
             if (place / made).exists():
                 (DOCS / "pages").mkdir(exist_ok=True)
                 shutil.copyfile(place / made, DOCS / "pages" / shown)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .algebra import softplus as softplus
     from .algebra import tanh as tanh
     from .explanation import explain as explain
+    from .interop import import_model as import_model
     from .nn import GRU as GRU
     from .nn import LSTM as LSTM
     from .tasks import Captioner as Captioner
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .tasks import Detector as Detector
     from .tasks import Forecaster as Forecaster
     from .tasks import Generator as Generator
+    from .tasks import Sequential as Sequential
     from .tasks import Tagger as Tagger
     from .tasks import Tracer as Tracer
     from .tasks import Transcriber as Transcriber
@@ -43,6 +45,7 @@ _HOME = {
     "GRU": "nn",
     "Generator": "tasks",
     "LSTM": "nn",
+    "Sequential": "tasks",
     "Tagger": "tasks",
     "Tracer": "tasks",
     "Transcriber": "tasks",
@@ -50,6 +53,7 @@ _HOME = {
     "Writer": "tasks",
     "compress": "tasks",
     "explain": "explanation",
+    "import_model": "interop",
     "load": "tasks",
     "score": "tasks",
     **dict.fromkeys(("cell", "exp", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "tanh"), "algebra"),

@@ -37,6 +37,8 @@ KEY = "gatewise"
 _DEEPEST = 100  # objects and lists in one another
 _LIMIT = 100_000_000  # bytes of header; the safetensors library refuses longer ones too
 _NO_MODEL = "Give a model that `gatewise fit` wrote."
+_IMPORT = "`gatewise import` makes a model of weights of other libraries."
+_IMPORTED = (b"PK\x03\x04", b"\x80", b"\x89HDF", b"\x08")  # first bytes of files that may be such
 _DAMAGED = "Copy or download it again, or train it again."
 
 # The types of safetensors that numpy supports: name in the file -> bytes per value.
@@ -215,7 +217,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     metadata = entries.pop("__metadata__", {})
     tensors = _shapes(path, entries, available)
     if not isinstance(metadata, dict) or not isinstance(metadata.get(KEY), str):
-        _fail(path, f"is a safetensors file with {len(tensors)} tensors but no Gatewise document. {_NO_MODEL}")
+        _fail(path, f"is a safetensors file with {len(tensors)} tensors but no Gatewise document. {_IMPORT}")
     document = _json_object(path, metadata[KEY], "its Gatewise document")
     version = document.get("format")
     if type(version) is not int or version < 1:
@@ -326,7 +328,8 @@ def _header_text(path: str | os.PathLike[str], file: BinaryIO, size: int) -> tup
     if start[8:9] != b"{" or length < 2:
         if size < 9 and start[3:8].strip(b"\0") == b"":
             _fail(path, f"is cut off: it has only {size} bytes. {_DAMAGED}")
-        _fail(path, f"is not a model: it looks like {_kind(start)}. {_NO_MODEL}")
+        hint = _IMPORT if start.startswith(_IMPORTED) else _NO_MODEL
+        _fail(path, f"is not a model: it looks like {_kind(start)}. {hint}")
     if length > _LIMIT:  # checked before anything is allocated
         _fail(path, f"is not a model: its header claims to have {length} bytes. {_NO_MODEL}")
     if length > size - 8:

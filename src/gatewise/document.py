@@ -129,7 +129,9 @@ def _known(kind: Any) -> tuple[dict[str, Any], set[str]]:
     if is_typeddict(kind):
         return hints, set()
     own = [field for field in fields(kind) if field.init]
-    return {field.name: hints[field.name] for field in own}, {f.name for f in own if f.default is not MISSING}
+    required = {field.name for field in own if field.default is MISSING and field.default_factory is MISSING}
+    known = {field.name: hints[field.name] for field in own}
+    return known, known.keys() - required
 
 
 def _fits(kind: Any, value: Any) -> bool:

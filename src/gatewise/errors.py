@@ -72,6 +72,8 @@ EXTRA_OF = {  # package -> the extra that installs it; a test compares this with
     "soundfile": "audio",
     "adbc_driver_postgresql": "postgres",
     "fastapi": "serve",
+    "h5py": "exchange",
+    "onnx": "exchange",
     "prometheus_client": "serve",
     "uvicorn": "serve",
     "websockets": "serve",

@@ -33,7 +33,7 @@ def test_every_task_is_explained(name, tmp_path, capsys):
     assert report.provenance.command.startswith("gatewise explain")
     assert report.streams
     assert report.gate_ablation
-    assert set(report.missing) <= {"flip", "units", "contrasts", "interactions", "memory"}
+    assert set(report.missing) <= {"flip", "units", "contrasts", "interactions", "memory", "composition", "grids"}
 
 
 def test_a_report_is_written_by_the_ending_of_its_name(tmp_path, capsys):

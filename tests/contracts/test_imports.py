@@ -22,15 +22,20 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
     "data": {"numpy", "tokenizers", "duckdb", "soundfile", "PIL", "adbc_driver_postgresql"},
     "decoding": {"data", "numpy"},
     "metrics": {"data", "numpy", "sacrebleu"},
+    "pages": set(),
     "compression": {"numpy"},
     "bundle": {"compression", "numpy", "safetensors"},
     "randomness": {"torch"},
     "training": {"randomness", "torch", "lightning", "numpy", "safetensors", "rich"},
     "plots": {"training", "numpy", "matplotlib"},
-    "watch": {"algebra", "engine", "nn", "training", "torch"},
+    "watch": {"algebra", "engine", "nn", "training", "pages", "torch"},
     "runtime": {"algebra", "cells", "native", "data", "decoding", "compression", "bundle", "numpy", "safetensors"},
-    "export": {"algebra", "compression", "runtime", "numpy"},
-    "walk": {"algebra", "runtime", "numpy"},
+    "export": {"algebra", "compression", "runtime", "pages", "numpy"},
+    "walk": {"algebra", "runtime", "pages", "numpy"},
+    "interop": {
+        *("algebra", "cells", "data", "bundle", "runtime", "tasks", "numpy", "safetensors"),
+        *("torch", "h5py", "keras", "onnx", "onnxruntime"),
+    },
     "tasks": {
         *("algebra", "cells", "native", "engine", "nn", "data", "decoding", "metrics", "bundle", "training", "plots"),
         *(
@@ -48,7 +53,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
     },
     "bench": {"algebra", "cells", "engine", "nn", "torch", "numpy", "onnx", "onnxruntime", "jax", "keras"},
     "serve": {
-        *("data", "decoding", "bundle", "runtime", "tasks", "numpy", "safetensors"),
+        *("data", "decoding", "bundle", "runtime", "tasks", "pages", "numpy", "safetensors"),
         *("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client"),
     },
     "explanation": {
@@ -61,6 +66,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
         "runtime",
         "tasks",
         "walk",
+        "pages",
         "numpy",
         "torch",
     },
@@ -79,7 +85,7 @@ NEEDS_TORCH = {
     "training",
     "watch",
     "bench",
-}  # folders of which some files import it at the top
+}  # folders of which some files import it at the top; so does a file that users of torch copy, interop/torch_chain.py
 
 TORCH = {"torch", "lightning"}
 
@@ -199,7 +205,7 @@ def serves(name):
     parts = name.split(".")[1:]
     if parts[:1] == ["tasks"]:
         return parts[-1] not in LEARNS
-    return not parts or parts[0] not in NEEDS_TORCH
+    return not parts or (parts[0] not in NEEDS_TORCH and parts != ["interop", "torch_chain"])
 
 
 SERVING = sorted(filter(serves, MODULES))

@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from gatewise.explanation.composition import Composition, Piece
 from gatewise.explanation.inside import (
     Connectivity,
     Flip,
     FoundUnit,
     GateAblation,
+    GridStream,
     Interaction,
     LayerMemory,
     Place,
@@ -210,8 +212,28 @@ def text_report(seed=0, T=None, H=48, layers=("layer 1", "layer 2, backward"), l
             )
         ],
         reliability=reliability(),
-        missing={"walk": "not asked for"},
+        missing={"walk": "not asked for", "composition": "not of texts", "grids": "no image"},
         **inside(T, H, draw, layers),
+    )
+
+
+def composition(T, draw):
+    steps = draw.normal(0, 0.1, T)
+    linear = Piece(
+        text="the linear part of the network",
+        value=400 + steps.sum(),
+        input="series",
+        usual=400.0,
+        steps=steps.tolist(),
+    )
+    rest = Piece(text="plain methods", value=30.0)
+    return Composition(
+        text="the forecast of co2, 7 steps ahead",
+        value=linear.value + rest.value,
+        pieces=[linear, rest],
+        rivals=[Piece(text="what it might have been", value=3.0)],
+        input="series",
+        occluded=(steps * 2).tolist(),
     )
 
 
@@ -222,7 +244,7 @@ def series_report(seed=1, T=96, channels=("co2", "temperature", "wind")):
     values[10:13, 1] = np.nan
     labels = [f"2026-03-{1 + step // 24:02} {step % 24:02}:00" for step in range(T)]
     inputs = [Input(name="series", kind="numbers", labels=labels, channels=channels, values=Packed.of(values))]
-    missing = ("because", "contrasts", "connectivity", "units", "flip", "interactions", "walk")
+    missing = ("grids", "because", "contrasts", "connectivity", "units", "flip", "interactions", "walk")
     return Report(
         answer=Answer(
             text="co2 431 ppm at 2026-03-05 06:00",
@@ -235,6 +257,7 @@ def series_report(seed=1, T=96, channels=("co2", "temperature", "wind")):
         inputs=inputs,
         provenance=provenance("forecast"),
         attribution=attribution(inputs, draw),
+        composition=composition(T, draw),
         reliability=reliability("reliable"),
         missing=dict.fromkeys(missing, "not asked for"),
         **inside(T, 32, draw),
@@ -259,6 +282,7 @@ def media_report(seed=2):
     ]
     missing = (
         "because",
+        "composition",
         "contrasts",
         "connectivity",
         "units",
@@ -275,6 +299,18 @@ def media_report(seed=2):
         inputs=inputs,
         provenance=provenance("caption"),
         attribution=attribution(inputs, draw),
+        grids=[
+            GridStream(
+                layer=f"reader, from the {corner}",
+                name=name,
+                gate=name == "f_up",
+                grid=(3, 5),
+                units=[0, 1],
+                values=Packed.of(draw.random((15, 2)) - (name == "c")),
+            )
+            for corner in ("top left", "bottom right")
+            for name in ("f_up", "c")
+        ],
         reliability=reliability("do not rely on this"),
         missing=dict.fromkeys(missing, "only of text"),
     )

@@ -136,7 +136,7 @@ def test_a_jump_on_the_way_is_found(sensors, steepness):
         library, own = (torch, torch.from_numpy(weights).to(x)) if isinstance(x, torch.Tensor) else (np, weights)
         return library.tanh(steepness * ((own[:, None] * (x - library.asarray(part.usual)[:, None])).sum((0, 2)) - 0.3))
 
-    found = attributed(replace(asked, scores=scores))
+    found = attributed(replace(asked, outputs=scores, score=lambda found: found))
     assert found.method == GRADIENTS
     np.testing.assert_allclose(found.parts[0], 2 * way / way.sum(), atol=2 * GAP)
 
@@ -158,7 +158,7 @@ def test_shapley_values_are_those_of_all_orders(sensors):
         for place, step in enumerate(order):
             before = tuple(sorted(order[:place]))
             wanted[step] += (scores[tuple(sorted((*before, step)))] - scores[before]) / len(orders)
-    found = drawn(asked, None, seed=0, most=256)
+    found = drawn(asked, asked.network, seed=0, most=256)
     np.testing.assert_allclose(found.steps, wanted, atol=4 * found.missed + 1e-5)
     assert found.steps.sum() == pytest.approx(found.score - found.baseline, abs=1e-5)
     assert attribution_of(asked, found, None).remainder == pytest.approx(0, abs=1e-5)

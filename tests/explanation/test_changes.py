@@ -21,8 +21,8 @@ def of(function, values, words):
         inputs=[Input(name="text", kind="tokens", labels=words, separator=" ")],
         parts=[Part(0, np.array(values, np.float32)[:, None], np.zeros((len(values), 1), np.float32))],
         usual="zero",
-        scores=lambda net, arrays: function(arrays[0][..., 0].T),
-        answers=lambda net, arrays: ["yes" if s > 0 else "no" for s in function(arrays[0][..., 0].T)],
+        outputs=lambda net, arrays: function(arrays[0][..., 0].T),
+        answers=lambda scores: ["yes" if s > 0 else "no" for s in scores],
         network=None,
         trainable=lambda: None,
     )
@@ -107,7 +107,7 @@ def test_connectivity_is_the_norm_of_the_jacobian():
         **{
             **vars(asked),
             "parts": [Part(0, x[:, 0].numpy(), np.zeros((5, 3), np.float32))],
-            "scores": lambda net, arrays: net(arrays[0])[0].sum(),
+            "outputs": lambda net, arrays: net(arrays[0])[0].sum(),
             "trainable": lambda: layers,
         }
     )

@@ -6,6 +6,7 @@ import json
 import re
 import zlib
 from dataclasses import replace
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -40,6 +41,22 @@ def test_scripts_and_styles_are_the_only_ones_that_its_policy_allows():
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy
     assert not re.search(r"\b(src|href)=\"?(https?:)?//", text)
+
+
+def test_a_notebook_shows_the_page_in_a_frame(monkeypatch):
+    report = text_report(labels=['"><script>alert(1)</script>', "<!--", "b"])
+    frames = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            frames.append((tag, dict(attributes)))
+
+    Reader().feed(report._repr_html_())
+    [(tag, attributes)] = frames
+    assert tag == "iframe"
+    assert attributes["srcdoc"] == page(report)
+    monkeypatch.setattr(pages, "LIMIT", 1000)
+    assert "more than 1 kB" in report._repr_html_()
 
 
 def test_the_words_of_a_user_do_not_end_the_element_they_are_in():

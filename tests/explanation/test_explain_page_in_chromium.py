@@ -4,6 +4,7 @@ import re
 from importlib.resources import files
 
 import pytest
+from accessibility import audit, needs_axe
 from browser import CHROMIUM, Browser
 from report_examples import media_report, series_report, text_report
 
@@ -32,6 +33,17 @@ def test_it_asks_nobody_and_nothing_fails(opened):
     _, browser = opened
     assert [address for address in browser.asked if not address.startswith("file:")] == []
     assert browser.errors == []
+
+
+def test_a_notebook_s_frame_shows_it(opened, tmp_path):
+    report, _ = opened
+    path = tmp_path / "notebook.html"
+    path.write_text(f'<!doctype html><meta charset="utf-8"><body>{report._repr_html_()}</body>', encoding="utf-8")
+    with Browser(path.as_uri()) as browser:
+        browser.until("document.querySelector('iframe').contentDocument.body.dataset.ready")
+        found = browser.run("document.querySelector('iframe').contentDocument.querySelector('h1').innerText")
+        assert found == report.answer.text
+        assert browser.errors == []
 
 
 def test_it_says_the_answer_and_how_far_to_rely_on_it(opened):
@@ -163,21 +175,10 @@ def test_pictures_are_not_blank(opened):
     assert all(count > 3 for count in colours)
 
 
-def luminance(colour):
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-@pytest.mark.parametrize("theme", [r":root \{", r':root\[data-theme="dark"\] \{'])
-def test_text_can_be_read_in_both_themes(theme):
-    """Contrast of WCAG 2.2, AA: 4.5 for text."""
-    [block] = re.findall(theme + r"(.*?)\}", (PAGE / "style.css").read_text(), re.DOTALL)
-    colours = dict(re.findall(r"--(\w+): (#\w{6})", block))
-    for ground in ("paper", "raised"):
-        for ink in ("ink", "quiet", "accent", "good", "fair", "bad", "plus", "minus"):
-            light, dark = sorted([luminance(colours[ink]), luminance(colours[ground])], reverse=True)
-            assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
+@needs_axe
+@pytest.mark.slow
+def test_everybody_can_use_it(opened):
+    assert audit(opened[1]) == []
 
 
 def test_both_languages_have_the_same_sentences():

@@ -11,7 +11,7 @@ from gatewise.explanation.report import Added, Answer, Attribution, Input, Prove
 
 OPTIONAL = (
     *("attribution", "because", "contrasts", "connectivity", "memory", "streams", "gate_ablation", "units", "flip"),
-    *("interactions", "walk", "reliability"),
+    *("interactions", "walk", "reliability", "composition", "grids"),
 )
 
 
@@ -61,6 +61,9 @@ def test_packed_arrays_keep_their_bits():
     values = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
     np.testing.assert_array_equal(Packed.of(values).array, values)
     assert Packed.of(np.zeros((0, 5))).array.shape == (0, 5)
+    exact = np.float64(values) / 3
+    np.testing.assert_array_equal(Packed.exactly(exact).array, exact)
+    assert Packed.exactly(np.float64(values)) == Packed.of(values)
 
 
 @pytest.mark.parametrize(

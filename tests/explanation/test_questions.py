@@ -13,7 +13,7 @@ import gatewise
 from gatewise.decoding.options import Decoding
 from gatewise.explanation.attribution import attributed, ends, steps_of, variants
 from gatewise.explanation.question import Ask
-from gatewise.explanation.questions import question
+from gatewise.explanation.questions import detect, question
 from gatewise.explanation.questions.classify import Reader
 from gatewise.tasks.classify.architecture import read_steps
 
@@ -165,6 +165,16 @@ def test_an_anomaly_s_score_is_its_error(name, step, tmp_path):
     model, data = opened_with(name, tmp_path, "scores")
     errors = model._predictor().errors.errors(np.asarray(data, np.float64))
     assert score_of(question(model, data, 0, Ask(step=step))[0]) == pytest.approx(errors.mean()[step], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["detect_prediction", "detect_both"])
+def test_what_lies_far_back_is_the_state(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(detect, "LONGEST", 20)
+    model, data = opened_with(name, tmp_path, "scores")
+    errors = model._predictor().errors.errors(np.asarray(data, np.float64))
+    found, _ = question(model, data, 0, Ask(step=33))
+    assert len(found.inputs[0].labels) == 20
+    assert score_of(found) == pytest.approx(errors.mean()[33], abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["translate_characters", "translate_copying"])

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
-from benchmarks.explain.units import FEATURE, PLANTED, cost_of, model, smooth, text
+from benchmarks.explain.units import FEATURE, HIDDEN, PLANTED, cost_of, model, smooth, text
+from gatewise import cells
 from gatewise.errors import DataError
 from gatewise.explanation import name_units, propose
-from gatewise.explanation.features import number_features, tag_features, text_features
+from gatewise.explanation.features import number_features, of_rows, tag_features, text_features
+from gatewise.runtime import network
+from gatewise.runtime.layers import network_of
 
 
 def test_a_planted_unit_is_found_and_confirmed():
@@ -36,6 +39,52 @@ def test_what_follows_but_is_not_needed_is_not_confirmed():
     [found] = name_units(net, cost_of(written), features)
     assert found.unit == PLANTED
     assert not found.confirmed
+
+
+def rows_model():
+    """Its unit 5 keeps a running mean of what it reads, and the answer to a row is the sign of that."""
+    random, H = np.random.default_rng(1), HIDDEN
+    W, U, b = random.normal(size=(4 * H, 1)) / 2, random.normal(size=(4 * H, H)) / 8, random.normal(size=4 * H) / 4
+    i, f, g, o = (k * H + PLANTED for k in range(4))
+    for gate in (i, f, g, o):
+        U[gate] = W[gate] = 0
+    W[g], b[[i, f, g, o]] = 1, [-2, 2, 0, 3]
+    output = random.normal(size=(1, H)) / 10
+    output[0, PLANTED] = 8
+    part = network.Recurrent(cell=cells.find("lstm"), input_size=1, hidden_size=H)
+    weights = {"weight_ih_l0": W, "weight_hh_l0": U, "bias_ih_l0": b, "bias_hh_l0": 0 * b}
+    named = {f"layers.{name}": array.astype(np.float32) for name, array in weights.items()}
+    named |= {"output.weight": output.astype(np.float32), "output.bias": np.zeros(1, np.float32)}
+    return network_of(network.Block({"layers": part, "output": network.Linear(H, 1)}), named)
+
+
+def rows_cost(x, lengths):
+    def odds(net):
+        y, _ = net.layers(x.astype(np.float32), lengths=lengths)
+        return net.output(y[lengths - 1, np.arange(len(lengths))])[:, 0]
+
+    own = np.sign(odds(rows_model()))
+    return lambda net: np.log1p(np.exp(-own * odds(net)))
+
+
+def test_a_unit_that_the_answer_to_whole_rows_needs():
+    """One cost for each row: what its feature tells apart are rows, and rows of the first half name the unit."""
+    random, B = np.random.default_rng(3), 90
+    lengths = random.integers(20, 40, B)
+    x = np.stack([smooth(random, lengths.max()) for _ in range(B)], 1)[..., None]
+    rows = [number_features(x[:count, row], ["load"], constant=True) for row, count in enumerate(lengths)]
+    found = name_units(rows_model(), rows_cost(x, lengths), of_rows(rows))
+    mean = next(one for one in found if one.proposal.feature == "mean of the last 10 of load")
+    assert mean.unit == PLANTED
+    assert mean.confirmed
+    assert abs(mean.proposal.correlation) > 0.9
+    assert set(mean.silenced) == {"while it is on", "while it is off"}
+    unseen = np.cumsum(lengths) - lengths >= lengths.sum() // 2
+    assert sum(one.steps for one in mean.silenced.values()) == unseen.sum()
+    noise = {f"noise {k}": smooth(random, lengths.max(), B) for k in range(12)}
+    assert not any(one.confirmed for one in name_units(rows_model(), rows_cost(x, lengths), noise))
+    with pytest.raises(DataError, match=r"the kind 'odd' has the shape \(3,\), where there are 90 rows"):
+        name_units(rows_model(), rows_cost(x, lengths), of_rows(rows), {"odd": np.zeros(3)})
 
 
 def test_on_noise_hardly_anything_is_named():
@@ -103,6 +152,27 @@ def test_features_of_numbers():
     np.testing.assert_allclose(found["phase, sine"][:5], [0, 1, 0, -1, 0], atol=1e-12)
     missing = number_features(series, missing=np.array([0, 1, 1, 0, 1, 0, 0, 0], bool)[:, None])
     assert values(missing, "steps for which 1 is missing") == [0, 1, 2, 0, 1, 0, 0, 0]
+
+
+def test_features_of_times_and_means():
+    times = np.datetime64("2024-03-01T06:00") + np.arange(48) * np.timedelta64(1, "h")  # a Friday
+    found = number_features(np.arange(48.0)[:, None] // 3, ["load"], times=times)
+    assert values(found, "weekend") == [0] * 18 + [1] * 30
+    np.testing.assert_allclose(found["hour of the day, sine"][[0, 6, 12]], [1, 0, -1], atol=1e-12)
+    assert values(found, "steps since load changed")[:7] == [0, 1, 2, 0, 1, 2, 0]
+    assert values(found, "position") == list(range(48))
+    np.testing.assert_allclose(
+        found["mean of the last 10 of load"][[0, 3, 47]], [0, 0.25, np.mean(np.arange(38, 48) // 3)]
+    )
+
+
+def test_features_of_several_rows_vary_between_them_or_in_them():
+    rows = [{"level": np.full(2, k), "same": np.ones(2), "inside PER": np.arange(2.0)} for k in (1.0, 2.0)]
+    del rows[0]["inside PER"]
+    found = of_rows([*rows, {"level": np.array([3.0]), "same": np.ones(1)}])
+    assert found.keys() == {"level", "inside PER"}
+    assert found["level"].tolist() == [[1, 2, 3], [1, 2, 0]]
+    assert found["inside PER"].tolist() == [[0, 0, 0], [0, 1, 0]]
 
 
 def test_features_of_tags():

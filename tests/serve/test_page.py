@@ -3,14 +3,16 @@
 import json
 import re
 from html.parser import HTMLParser
-from importlib.resources import files
 
 import numpy as np
 import pytest
+from accessibility import audit, needs_axe
 from browser import CHROMIUM, Browser
 from serving import Server, old_model
 
-PAGE = files("gatewise.serve").joinpath("page.html").read_text("utf-8")
+from gatewise.serve.page import page
+
+PAGE = page()
 NAMES = ["detect_both", "generate_numbers", "tag_entities", "classify_text"]
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
@@ -29,6 +31,7 @@ def test_it_names_no_other_site():
     outside = [url for url in re.findall(r"https?://[^\s\"'`]+", PAGE) if url != "http://www.w3.org/2000/svg"]
     assert outside == []
     assert not [tag for tag, given in Elements().found if tag in ("img", "iframe", "object") or "src" in given]
+    assert "default-src 'none'" in PAGE
 
 
 def test_every_word_is_there_in_both_languages():
@@ -44,7 +47,7 @@ def test_every_word_is_there_in_both_languages():
 def test_every_field_has_a_label():
     elements = Elements().found
     labelled = {given["for"] for tag, given in elements if tag == "label" and "for" in given}
-    inside = {"model", "language", "temperature", "length"}  # these stand inside of theirs
+    inside = {"model", "temperature", "length"}  # these stand inside of theirs
     fields = {given["id"] for tag, given in elements if tag in ("input", "select", "textarea")}
     assert fields == labelled | inside
 
@@ -143,6 +146,20 @@ def test_a_mistake_is_told_in_the_words_of_the_server(browser):
     browser.type("日")
     browser.tap("go-write")
     assert "'日'" in browser.until("document.querySelector('#said.wrong')?.textContent")
+
+
+@needs_axe
+@pytest.mark.slow
+def test_everybody_can_use_it(browser):
+    """With all that it can show at once."""
+    browser.run(
+        "rows = [{ step: 0, score: 1, alarm: false }, { step: 1, score: 2, alarm: true }]; model.task = 'detect'"
+    )
+    browser.run("at('chart').replaceChildren(...chart(rows)); at('rows').replaceChildren(tableOf(rows))")
+    browser.run("at('answers').append(shown({ tokens: ['Bob'], labels: ['B-PER'] }))")
+    browser.run("at('answers').append(shown({ predicted: 'good', text: 'fine' }))")
+    browser.run("show = () => {}; document.querySelectorAll('[hidden]').forEach((one) => { one.hidden = false; })")
+    assert audit(browser) == []
 
 
 @in_a_browser

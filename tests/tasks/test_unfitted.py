@@ -8,13 +8,23 @@ import pytest
 
 import gatewise
 from gatewise.errors import NotFittedError
-from gatewise.tasks import Captioner, Classifier, Detector, Forecaster, Generator, Tagger, Transcriber, Translator
+from gatewise.tasks import (
+    Captioner,
+    Classifier,
+    Detector,
+    Forecaster,
+    Generator,
+    Sequential,
+    Tagger,
+    Transcriber,
+    Translator,
+)
 
-ESTIMATORS = [Captioner, Classifier, Detector, Forecaster, Generator, Tagger, Transcriber, Translator]
+ESTIMATORS = [Captioner, Classifier, Detector, Forecaster, Generator, Sequential, Tagger, Transcriber, Translator]
 # Of options alone, or what learns.
 NEED_NOTHING = {
     *("fit", "fit_predict", "load", "get_params", "set_params", "check", "check_values", "check_kind", "find_cell"),
-    *("plain_options", "data_at", "opened", "report", "reads_numbers", "csv_format", "given_rate"),
+    *("plain_options", "data_at", "opened", "report", "reads_numbers", "csv_format", "given_rate", "of"),
 }
 GIVEN = {"texts": ["a"], "data": [[1.0, 2.0]], "path": "model.gatewise", "picture": "picture.png", "metrics": {}}
 

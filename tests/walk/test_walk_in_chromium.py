@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from accessibility import audit, needs_axe
 from browser import CHROMIUM, Browser
 from walk_reference import by_reference, story_of
 
@@ -136,6 +137,17 @@ def test_everything_has_a_name_in_both_languages(walk):
     assert walk.run("document.title") == "逐步看懂 lstm"
     assert walk.run("strip.panels[1].element.getAttribute('aria-label')") == "第 1 步 h: 门"
     assert walk.run(unnamed) == []
+
+
+@needs_axe
+@pytest.mark.slow
+@pytest.mark.parametrize("example", [0, 1])
+def test_everybody_can_use_it(walk, example):
+    """With a gate unfolded, too."""
+    walk.run(f"at('story').selectedIndex = {example}; at('story').dispatchEvent(new Event('change'))")
+    walk.run("document.querySelector('.doors .n').click()")
+    assert audit(walk) == []
+    walk.run("close()")
 
 
 def test_a_part_of_a_model_shows_some_of_its_units(tmp_path):

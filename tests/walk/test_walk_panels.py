@@ -11,7 +11,7 @@ from walk_reference import story_of
 from gatewise import cells
 from gatewise.algebra import cell, sigmoid
 from gatewise.algebra.expression import order
-from gatewise.algebra.pinning import pinnable
+from gatewise.algebra.pinning import pinned
 from gatewise.cli import main
 from gatewise.errors import OptionError, ShapeError
 from gatewise.walk import Story, page, strip, window, zeros
@@ -93,7 +93,7 @@ def test_what_is_not_linear_is_no_shelf():
 
 def test_a_cell_that_can_be_held_is_the_cell_to_the_last_bit():
     lstm = cells.find("lstm")
-    _, pins = pinnable(lstm)
+    _, pins = pinned(lstm)
     assert set(pins) == set(lstm.names.values())
     story = story_of("lstm", "hello")
     found = numbers(story)
@@ -188,7 +188,8 @@ def test_a_window_goes_on_from_the_row_before_it(name):
     weights = [rng.normal(0, 0.4, p.shape(sizes)) for p in cell.parameters]
     x, start = rng.normal(size=(T, D)), zeros(cell, D, H, 6 if cell.projected else 0)
     arriving = [np.zeros((T, sizes[letter])) for letter in cell.carry_sizes]
-    arriving[0][at] = rng.normal(size=arriving[0].shape[1])
+    for own in arriving:  # among them what steps after it read
+        own[at - 3 :] = rng.normal(size=own[at - 3 :].shape)
     part = window("mine", cell, x, start, weights, [str(t) for t in range(T)], at, arriving)
     assert part.steps == tuple(str(t) for t in range(4, 12))
     assert len(part.units) == (0 if cell.projected else 8)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gatewise import cells, explain
+from gatewise import cells, explanation
 from gatewise.nn import LSTM, Recurrent
 from gatewise.watch import figures
 from gatewise.watch.dependence import dependence_by_lag
@@ -193,11 +193,11 @@ def test_half_lives_are_those_of_explain(name):
     lengths = torch.tensor([9, 4, 7, 1, 9])
     [trace] = traced(layers, drawn(T, B, D), lengths=lengths)
     weights = [weight.detach().numpy() for weight in trace.weights]
-    other = explain.trace_layer(cell, trace.x.numpy(), None, weights, lengths.numpy())
+    other = explanation.trace_layer(cell, trace.x.numpy(), None, weights, lengths.numpy())
     sizes = dict(zip(cell.carry, cell.carry_sizes, strict=True))
-    known = [memory.name for memory in explain.memories(cell) if sizes[memory.name] == "H"]
+    known = [memory.name for memory in explanation.memories(cell) if sizes[memory.name] == "H"]
     found = figures.half_lives(trace)
     assert list(found) == ([] if "M" in cell.carry_sizes else known)
     for memory, quartiles in found.items():
-        lives = np.minimum(explain.half_lives(other, memory), 1e6)
+        lives = np.minimum(explanation.half_lives(other, memory), 1e6)
         np.testing.assert_allclose(quartiles, np.quantile(lives, [0.25, 0.5, 0.75]), rtol=2e-3)

@@ -13,6 +13,7 @@ VERBS = {  # verb -> where its function (or its frame.Group) is; imported only w
     "explain": "gatewise.cli.explain:explain",
     "serve": "gatewise.cli.serve:serve",
     "compress": "gatewise.cli.compress:compress",
+    "import": "gatewise.cli.import_:import_",
     "export": "gatewise.cli.export:export",
     "watch": "gatewise.cli.watch:watch",
     "info": "gatewise.cli.info:info",

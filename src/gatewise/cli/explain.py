@@ -46,7 +46,7 @@ def explain(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the measured reliability.")] = 0,
     units: Annotated[
-        bool, typer.Option("--units", help="Name units of a text model by what they follow; takes longer.")
+        bool, typer.Option("--units", help="Name units by what they follow in the data; takes longer.")
     ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write: .html, .json, .csv or .parquet.")

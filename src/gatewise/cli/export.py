@@ -1,4 +1,4 @@
-"""`gatewise export`: a model in another language. Needs no torch."""
+"""`gatewise export`: a model in another language, or for another library. Needs no torch."""
 
 from __future__ import annotations
 
@@ -11,25 +11,52 @@ import typer
 from ..errors import OptionError, suggest
 from .frame import Json, note, result
 
+ONNX = "onnx"
+
 
 def export(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
-    to: Annotated[str, typer.Option(help="c: a folder of C99; html: a page that runs it in a browser.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder (c) or file (html) to write.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="c: a folder of C99; html: a page that runs it in a browser; onnx: a file for any engine; torch: "
+            "weights of PyTorch (.safetensors or .pt); keras: a .keras file; "
+            "rtneural: JSON, and nam: a .nam file, for plug-ins of sound."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder (c) or file to write.")],
     weights: Annotated[
         str | None,
         typer.Option(help="c: float32 or int8; html: float16 or int8. float32 and float16, if omitted."),
     ] = None,
+    operator: Annotated[
+        str | None,
+        typer.Option(
+            help="onnx: how recurrent layers are written. lstm: ONNX's own operators, for onnxruntime; scan: loops; "
+            "auto: an operator where every engine computes it right."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     json: Json = False,
 ) -> None:
-    """Write a model as C, or as a page, run it on data of the model, and say how far off it is."""
+    """Write a model as C, as a page, or for another library, run it there, and say how far off it is."""
     from .. import export as exporters
     from ..files import size_text
+    from ..interop.exporting import TARGETS
     from ..tasks import step_model
 
+    if operator is not None and to != ONNX:
+        raise OptionError(f"--operator is of {ONNX}, not of {to}. Leave it out")
+    if to == ONNX:
+        _for_engines(model, output, weights, operator, force, json)
+        return
+    if to in TARGETS:
+        if weights not in (None, "float32"):
+            raise OptionError(f"--weights {weights} is for c and html; {to} gets float32. Leave it out")
+        _for_library(model, to, output, force, json)
+        return
     if to not in exporters.TARGETS:
-        raise OptionError(suggest("target", to, exporters.TARGETS))
+        raise OptionError(suggest("target", to, (*exporters.TARGETS, ONNX, *TARGETS)))
     target = exporters.target(to)
     kind = weights or target.KINDS[0]
     exporters.check(output, folder=to == "c", force=force)
@@ -58,3 +85,44 @@ def export(
         "changed_by_weights": changed,
     }
     result(f"wrote {', '.join(file.name for file in done.files)} ({size_text(size)}); {proof}", document, json)
+
+
+def _for_library(model: Path, to: str, output: Path, force: bool, json: bool) -> None:
+    """For one of `interop.exporting.TARGETS`."""
+    from dataclasses import asdict
+
+    from ..export import check
+    from ..files import size_text
+    from ..interop.exporting import export_chain
+
+    check(output, folder=False, force=force)
+    done = export_chain(model, to, output)
+    size = os.path.getsize(output)
+    document = {"files": [str(output)], "bytes": size, "weights": done.weights, "proof": asdict(done.proof)}
+    result(f"wrote {output.name} ({size_text(size)}), {done.weights:,} weights; {done.proof}", document, json)
+
+
+def _for_engines(model: Path, output: Path, weights: str | None, operator: str | None, force: bool, json: bool) -> None:
+    from .. import export as exporters
+    from ..bundle import read_header
+    from ..files import size_text
+    from ..interop.onnx import NOT_PROVED, write
+    from ..runtime.functions import FunctionModel
+    from ..tasks import onnx_model
+
+    rounded = exporters.rounding(weights or "float32", ONNX, ("float32",))
+    said = onnx_model(model, rounded)
+    exporters.check(output, folder=isinstance(said, FunctionModel) and len(said.functions) > 1, force=force)
+    count = said.weights if isinstance(said, FunctionModel) else said.recording.weights
+    note(f"{said.title} {count:,} weights")
+    done = write(said, read_header(model).document, output, operator or "auto")
+    proof = NOT_PROVED
+    if done.difference is not None:
+        proof = f"run here by onnxruntime on {done.proved}: largest difference {done.difference:.2g}"
+    document = {
+        "files": [str(file) for file in done.files],
+        "bytes": done.size,
+        "weights": count,
+        "difference": done.difference,
+    }
+    result(f"wrote {', '.join(file.name for file in done.files)} ({size_text(done.size)}); {proof}", document, json)

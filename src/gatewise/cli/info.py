@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import ModelFileError, OptionError
+from ..errors import GatewiseError, ModelFileError, OptionError
 from ..tasks.fields import DATA
 from ..tasks.options import CSVOptions, names
 from ..tasks.verdict import MEASURES, judgement_of, sentence
@@ -152,7 +152,10 @@ def _training(rest: dict[str, Any], only_plain: bool) -> Iterator[tuple[str, str
     if "data" in rest:
         data = rest.pop("data")
         known = {k: v for k, v in data.items() if k != "fingerprint"} if isinstance(data, Mapping) else data
-        yield "trained on", _brief(known)
+        if known:  # of a model of another library nothing is
+            yield "trained on", _brief(known)
+    if isinstance(rest.get("imported"), Mapping):
+        yield from _imported(rest.pop("imported"))
     took = [_duration(rest.pop("seconds"))] if "seconds" in rest else []
     for key, words in (("steps", "{} steps"), ("best_step", "best step {}"), ("ended", "{}")):
         if key in rest:
@@ -180,6 +183,20 @@ def _training(rest: dict[str, Any], only_plain: bool) -> Iterator[tuple[str, str
             yield _words(split), _scores(found)
 
 
+def _imported(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Where a model of another library comes from, and whether it was proved."""
+    where = {key: found[key] for key in ("file", "format", "version", "name") if key in found}
+    yield "imported from", " · ".join(map(_brief, where.values()))
+    match found.get("proof"):
+        case {"peer": peer, "difference": None}:
+            reason = found["proof"].get("reason")
+            yield "proof", f"none: {_brief(reason) if reason else f'{_brief(peer)} was not installed'}"
+        case {"peer": peer, "difference": difference}:
+            yield "proof", f"beside {_brief(peer)}: largest difference {_brief(difference)}"
+    if isinstance(notes := found.get("notes"), list) and notes:
+        yield "notes", "; ".join(map(_brief, notes))
+
+
 def _verdict(judgement: Mapping[str, Any], only_plain: bool) -> str:
     """Whether the network earned its place; "" for what a stranger wrote there."""
     with suppress(ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
@@ -196,6 +213,11 @@ def _scores(found: Any) -> str:
 
 def _headline(key: str, value: Any, task: Any) -> Any:
     """Shorten what has many parts to what people ask for; `--json` shows the rest."""
+    if key == "layers" and isinstance(value, list):
+        from ..runtime.sequential import described, layer_of
+
+        with suppress(GatewiseError):
+            return described([layer_of(layer, "layers") for layer in value])
     if not isinstance(value, Mapping):
         return value
     if key in ("frequency", "schema"):
@@ -219,9 +241,9 @@ def _headline(key: str, value: Any, task: Any) -> Any:
 
 def _defaults(task: Any) -> dict[str, Any]:
     """The options of a task as the document of a model has them, if nothing is given."""
-    from ..tasks import TASKS, find
+    from ..tasks import KNOWN, find
 
-    return find(task)().plain_options() if isinstance(task, str) and task in TASKS else {}
+    return find(task)().plain_options() if isinstance(task, str) and task in KNOWN else {}
 
 
 def _brief(value: Any) -> str:

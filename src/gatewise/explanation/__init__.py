@@ -8,6 +8,7 @@ from .decomposition import Decomposition, decompose, interaction
 from .effects import Effect, gate_effects
 from .explaining import explain
 from .features import number_features, tag_features, text_features
+from .grids import GridTrace, trace_grids
 from .memory import Ledger, Memory, Rewriting, ages, half_lives, keep_and_write, ledger, life_lines, memories, rewriting
 from .relevance import Relevance, linear_relevance, relevance
 from .traces import Held, Trace, trace, trace_layer
@@ -16,6 +17,7 @@ from .units import NamedUnit, Proposal, Silenced, name_units, propose
 __all__ = [
     "Decomposition",
     "Effect",
+    "GridTrace",
     "Held",
     "Ledger",
     "Memory",
@@ -44,5 +46,6 @@ __all__ = [
     "tag_features",
     "text_features",
     "trace",
+    "trace_grids",
     "trace_layer",
 ]

@@ -21,7 +21,7 @@ from .question import Part, Question
 from .report import Added, Attribution
 
 GRADIENTS, ORDERS = "integrated gradients", "Shapley values by random orders"
-METHODS = {  # as a report tells them
+METHODS = {  # as a report tells them, where there is torch
     GRADIENTS: "integrated gradients from the usual step, by Gauss and Legendre's points",
     ORDERS: "Shapley values of steps beside the usual one, by random orders, as integrated gradients did not add up",
 }
@@ -69,27 +69,29 @@ class Found:
 
 
 def attributed(question: Question, seed: int = 0) -> Found:
-    """What the steps add: by integrated gradients with as many points as it takes for the parts to add up, or where
-    that takes too many, by orders drawn at random.
+    """What the steps add, as `attributed_together` finds it."""
+    return attributed_together([question], seed)[0]
+
+
+def attributed_together(asked: Sequence[Question], seed: int = 0) -> list[Found]:
+    """What the steps add to the score of each question about a row: by integrated gradients with as many points as it
+    takes for the parts to add up, or where that takes too many, or torch is not installed, by orders drawn at random.
 
     A network that latches, as one does that keeps what came first, may jump on the way from the usual steps to the row:
-    then nearly all points say that nothing matters.
+    then nearly all points say that nothing matters. If it does for the first question, orders are drawn for all.
     """
-    found = integrated(question, question.trainable(), MOST_POINTS)
-    if found.gap <= GAP:
-        return found
-    return drawn(question, question.network, seed)
+    net = asked[0].differentiable
+    first = None if net is None else _adding_up(asked[0], net)
+    found = [first] + [None if first is None else _adding_up(one, net) for one in asked[1:]]
+    missing = [one for one, own in zip(asked, found, strict=True) if own is None]
+    rest = iter(drawn_together(missing, asked[0].network, seed) if missing else ())
+    return [next(rest) if own is None else own for own in found]
 
 
-def again(found: Found, question: Question, net: Any, seed: int) -> np.ndarray:
-    """(S,) what the steps add for another network, or another row, by the same method, with few points or orders.
-
-    Args:
-        net: In torch.
-    """
-    if found.method == GRADIENTS:
-        return integrated(question, net, found.points).steps
-    return drawn(question, net, seed, most=LEAST_ORDERS).steps
+def _adding_up(question: Question, net: Any) -> Found | None:
+    """Integrated gradients that add up, or None."""
+    found = integrated(question, net, MOST_POINTS)
+    return found if found.gap <= GAP else None
 
 
 def integrated(question: Question, net: Any, points: int) -> Found:
@@ -135,6 +137,11 @@ def _added_up(question: Question, pieces: Sequence[Piece], points: int, score: f
 
 
 def drawn(question: Question, net: Any, seed: int, most: int = MOST_ORDERS) -> Found:
+    """What the steps add, as `drawn_together` finds it."""
+    return drawn_together([question], net, seed, most)[0]
+
+
+def drawn_together(asked: Sequence[Question], net: Any, seed: int, most: int = MOST_ORDERS) -> list[Found]:
     """What each step changes when the usual steps become those of the row one by one, on average over random orders,
     each followed by its reverse. In every order the changes add up.
 
@@ -142,29 +149,38 @@ def drawn(question: Question, net: Any, seed: int, most: int = MOST_ORDERS) -> F
     Operations Research 36(5); Mitchell et al. (2022), JMLR 23(43), section 4.1, for the reverses.
 
     Args:
+        asked: Questions about the same outputs, all of which are read off one pass.
         net: On numpy's arrays, or in torch.
         most: Orders.
     """
+    question = asked[0]
     input, runs = steps_of(question), runs_of(question)
     has_state = any(part.input is None for part in question.parts)
     players = int(runs.max()) + 1 + has_state  # steps that are hidden together count as one, and so does the state
     pairs = int(np.clip(MOST_READ // (2 * players * len(input)), 1, most // 2))
-    rng = np.random.default_rng([seed, 4])
-    orders = [order for _ in range(pairs) for one in [rng.permutation(players)] for order in (one, one[::-1])]
-    place = np.argsort(orders, 1)  # (orders, players)
-    taken = np.arange(players + 1)[:, None]
-    changes = []
-    for own in place:
-        hidden = np.asarray(own >= taken)  # (players + 1, players): at first all
-        columns = np.concatenate([hidden[:, runs], hidden[:, -1:] & has_state], 1)
-        changes.append(np.diff(replaced(question, columns, input, net))[own])
-    every = np.array(changes)
-    means, counts = every.mean(0), np.bincount(runs)
-    each = every.reshape(pairs, 2, players).mean(1)
-    error = float(np.max(each.std(0, ddof=1)) / np.sqrt(pairs)) if pairs > 1 else float(np.abs(means).max())
-    steps = (means[: len(counts)] / counts)[runs]
-    score, baseline = ends(question)
-    return Found(steps, float(means[-1]) if has_state else None, None, ORDERS, 2 * pairs, score, baseline, error)
+    rng, taken = np.random.default_rng([seed, 4]), np.arange(players + 1)[:, None]
+    each: list[np.ndarray] = []  # (Q, players) of a pair
+    for _ in range(pairs):
+        place = np.argsort(rng.permutation(players))
+        both = []
+        for own in (place, players - 1 - place):
+            hidden = np.asarray(own >= taken)  # (players + 1, players): at first all
+            columns = np.concatenate([hidden[:, runs], hidden[:, -1:] & has_state], 1)
+            both.append(np.diff(_replaced(asked, columns, input, net))[:, own])
+        each.append(np.mean(both, 0))
+    counts, found = np.bincount(runs), []
+    for one, changes in zip(asked, np.array(each).swapaxes(0, 1), strict=True):
+        means = changes.mean(0)
+        steps, state = (means[: len(counts)] / counts)[runs], float(means[-1]) if has_state else None
+        found.append(Found(steps, state, None, ORDERS, 2 * pairs, *ends(one), _error(changes)))
+    return found
+
+
+def _error(changes: np.ndarray) -> float:
+    """The largest standard error of a player, from (pairs, players); of one pair it could be all."""
+    if len(changes) == 1:
+        return float(np.abs(changes).max())
+    return float(np.max(changes.std(0, ddof=1)) / np.sqrt(len(changes)))
 
 
 def ends(question: Question) -> tuple[float, float]:
@@ -252,14 +268,24 @@ def replaced(question: Question, hidden: np.ndarray, input: np.ndarray, net: Any
         input: (S,) the input that each belongs to.
         net: In torch; that which predicts, without torch, if omitted.
     """
-    some = (variants(question, hidden[batch], input) for batch in _batches(question, len(hidden)))
-    if net is None or net is question.network:
-        return np.concatenate([question.read(arrays) for arrays in some])
-    import torch
+    [found] = _replaced([question], hidden, input, question.network if net is None else net)
+    return found
 
-    with torch.no_grad():
-        found = [question.scores(net, [torch.from_numpy(np.array(one)) for one in arrays]) for arrays in some]
-    return np.asarray(torch.cat(found).double().numpy())
+
+def _replaced(asked: Sequence[Question], hidden: np.ndarray, input: np.ndarray, net: Any) -> np.ndarray:
+    """(Q, N) float64 scores of `replaced`, of questions about the same outputs."""
+    first, found = asked[0], []
+    for batch in _batches(first, len(hidden)):
+        arrays = variants(first, hidden[batch], input)
+        if net is first.network:
+            outputs = first.run(arrays)
+        else:
+            import torch
+
+            with torch.no_grad():
+                outputs = first.outputs(net, [torch.from_numpy(one) for one in arrays])
+        found.append([np.asarray(one.score(outputs), np.float64) for one in asked])
+    return np.concatenate(found, 1)
 
 
 def variants(question: Question, hidden: np.ndarray, input: np.ndarray) -> list[np.ndarray]:
@@ -284,6 +310,16 @@ def occluded(question: Question) -> np.ndarray:
     together = runs == np.arange(runs.max() + 1)[:, None]
     scores = replaced(question, np.concatenate([np.zeros((1, len(input)), bool), together]), input)
     return ((scores[0] - scores[1:]) / together.sum(1))[runs]
+
+
+def together(steps: int, groups: int) -> np.ndarray:
+    """(T,) which steps are hidden together: if there are not enough groups, half of them are the last steps, each by
+    itself, and the others are neighbours before these."""
+    alone = groups // 2 if groups < steps else steps
+    before = steps - alone
+    return np.concatenate(
+        [np.arange(before) * (groups - alone) // max(before, 1), groups - alone + np.arange(alone)]
+    ).astype(np.int64)
 
 
 def runs_of(question: Question) -> np.ndarray:
@@ -335,12 +371,3 @@ def _by_channel(question: Question, parts: Arrays, number: int) -> Packed | None
             return None
         np.add.at(total.T, channels, found.T)
     return Packed.of(total)
-
-
-def against_others(question: Question, found: Found, seed: int) -> list[tuple[Question, Attribution]]:
-    """The attributions of the same question against other answers, by the method that the first one took."""
-    others = []
-    for one in question.contrasts():
-        own = attributed(one, seed) if found.method == GRADIENTS else drawn(one, one.network, seed)
-        others.append((one, attribution_of(one, own, None)))
-    return others

@@ -5,6 +5,7 @@ Both are measured by replacing steps with the usual one, so they hold for any ne
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations, islice
 
 import numpy as np
@@ -14,9 +15,10 @@ from .inside import Flip, Interaction, Place
 from .question import Question
 
 MOST_TRIED = 1 << 12  # sets of steps, for it to be said that no smaller one does
-MOST_READ = 1 << 21  # steps that are read to try them
+MOST_READ = 1 << 18  # steps that are read to try them
 MOST_TAKEN = 256  # steps, after which it is given up
 MOST_PUT_BACK = 32  # steps that it is tried without, those that were taken last
+_TOGETHER = 32  # sets that are tried at once
 _PHRASES = 4
 _FADES = 0.3  # of the largest step of a phrase: a neighbour that adds less is not of it
 
@@ -31,7 +33,7 @@ def flip(question: Question, steps: np.ndarray) -> Flip:
         steps: (S,) what each adds.
     """
     input = steps_of(question)
-    before, *_ = _answers(question, np.zeros((1, len(steps)), bool), input)
+    [before] = _answers(question, np.zeros((1, len(steps)), bool), input)
     orders = [np.argsort(way * steps, kind="stable") for way in (-1, 1)]
     sets = [one for one in (_greedy(question, input, order, before) for order in orders) if one is not None]
     found = min(sets, key=np.sum) if sets else np.ones(len(steps), bool)
@@ -41,10 +43,10 @@ def flip(question: Question, steps: np.ndarray) -> Flip:
         exhaustive = len(smaller) <= MOST_TRIED and smaller.size <= MOST_READ
         if exhaustive:
             answers = _answers(question, smaller, input)
-            flips = [own for own, answer in zip(smaller, answers, strict=True) if answer != before]
-            found = flips[0] if flips else found
-            size = size if flips else size + 1
-    [answer] = _answers(question, found[None], input)
+            flips = next((own for own, answer in zip(smaller, answers, strict=False) if answer != before), None)
+            found = found if flips is None else flips
+            size += flips is None
+    answer = next(_answers(question, found[None], input))
     flipped = answer != before
     score = replaced(question, found[None] & flipped, input)[0] + sum(one.value for one in question.others)
     places = np.flatnonzero(found) if flipped else ()
@@ -68,7 +70,7 @@ def _greedy(question: Question, input: np.ndarray, order: np.ndarray, before: st
     for step in order[max(0, first - MOST_PUT_BACK) : first][::-1]:
         without = found.copy()
         without[step] = False
-        if _answers(question, without[None], input)[0] != before:
+        if next(_answers(question, without[None], input)) != before:
             found = without
     return found
 
@@ -81,13 +83,11 @@ def _sets(steps: int, size: int) -> np.ndarray:
     return found
 
 
-def _answers(question: Question, hidden: np.ndarray, input: np.ndarray) -> list[str]:
+def _answers(question: Question, hidden: np.ndarray, input: np.ndarray) -> Iterator[str]:
+    """As many as are asked for, but for those that are computed with them."""
     assert question.answers is not None
-    return [
-        answer
-        for start in range(0, len(hidden), 256)
-        for answer in question.answers(question.network, variants(question, hidden[start : start + 256], input))
-    ]
+    for start in range(0, len(hidden), _TOGETHER):
+        yield from question.answers(question.run(variants(question, hidden[start : start + _TOGETHER], input)))
 
 
 def _place(question: Question, input: np.ndarray, step: int) -> Place:

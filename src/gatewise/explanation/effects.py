@@ -1,7 +1,7 @@
 """What a gate or a unit is for: what changes when it no longer moves.
 
 A value is held at its mean over all steps of the data, and the network run again. What its movement was for is missing
-then. A layer runs as fast as ever, since its cell with a value held is a cell like any other (`algebra.holding`).
+then. A layer runs as fast as ever, since its cell with a value held is a cell like any other (`algebra.pinning`).
 
 Source: of the idea, Greff et al. (2017), who leave gates out and train anew, and Lakretz et al. (2019), who silence
 units of trained networks.

@@ -13,14 +13,15 @@ import numpy as np
 
 from ..algebra.listing import equations
 from ..checks import whole
-from ..errors import extras_named
+from ..errors import MissingExtra, extras_named
 from ..tasks import load
 from ..tasks.estimator import Estimator
-from .attribution import METHODS, Found, against_others, attributed, attribution_of, occluded
+from .attribution import METHODS, Found, attributed_together, attribution_of, occluded
 from .because import because
 from .changes import flip, interactions
+from .composition import Composition
 from .insides import insides, named_units
-from .question import Ask, Question
+from .question import WITHOUT_TORCH, Ask, Question
 from .questions import question
 from .reliability import reliability
 from .report import Contrast, Provenance, Report
@@ -41,7 +42,8 @@ def explain(
     query: str | None = None,
     encoding: str = "utf-8",
 ) -> Report:
-    """Why a model answers as it does for one row, and how far that can be relied on.
+    """Why a model answers as it does for one row, and how far that can be relied on. A notebook shows the report as its
+    page.
 
     Args:
         model: A fitted estimator, or a model file.
@@ -54,8 +56,8 @@ def explain(
         horizon: Steps ahead of a forecast, from 1.
         quantile: Of a forecast, instead of its point.
         seed: Of what is drawn at random to measure the reliability.
-        units: Whether to look for units of a text model that follow quotes, brackets and the like over the whole text,
-            which takes longer.
+        units: Whether to look for units that follow something nameable in the data, which takes longer: quotes and
+            brackets of a text, the level of a channel, tags, the time of day.
         query, encoding: As `predict` takes them.
 
     Raises:
@@ -97,6 +99,7 @@ def report_of(
     model._must_be_fitted()
     asked, name = question(model, data, row, ask, **reading)
     parts, found = _parts(asked, seed, units)
+    with_torch = asked.differentiable is not None
     missing = {name: why for name, why in parts.items() if isinstance(why, str)}
     return Report(
         answer=asked.answer,
@@ -111,14 +114,14 @@ def report_of(
             data=name,
             row=row,
             command=command,
-            method=METHODS[found.method],
+            method=METHODS[found.method] if with_torch else f"{found.method}; integrating gradients {WITHOUT_TORCH}",
             points=found.points,
             seed=seed,
             versions={
                 "gatewise": version("gatewise"),
                 "python": platform.python_version(),
                 "numpy": np.__version__,
-                "torch": version("torch"),
+                **({"torch": version("torch")} if with_torch else {}),
             },
             seconds=time.perf_counter() - began,
             cell_program=model.find_cell().to_json(),
@@ -130,12 +133,17 @@ def report_of(
 
 def _parts(asked: Question, seed: int, units: bool) -> tuple[dict[str, Any], Found]:
     """Each part of the report, or why it is missing; and how the attribution was found."""
-    found, hidden = attributed(asked, seed), occluded(asked)
+    others = [*asked.contrasts()]
+    (found, *against), hidden = attributed_together([asked, *others], seed), occluded(asked)
     attribution, steps = attribution_of(asked, found, hidden), found.steps
-    contrasts = [Contrast(target=one.target, attribution=own) for one, own in against_others(asked, found, seed)]
+    contrasts = [
+        Contrast(target=one.target, attribution=attribution_of(one, own, None))
+        for one, own in zip(others, against, strict=True)
+    ]
     return {
         "attribution": attribution,
         "because": because(asked.target, asked.inputs, attribution),
+        "composition": _composition(asked),
         "contrasts": contrasts or "there is no other answer to compare with",
         **insides(asked, seed),
         "units": named_units(asked, seed)
@@ -147,3 +155,12 @@ def _parts(asked: Question, seed: int, units: bool) -> tuple[dict[str, Any], Fou
         "interactions": interactions(asked, steps) or "there are no two phrases that add to the score",
         "reliability": reliability(asked, found, hidden, seed),
     }, found
+
+
+def _composition(asked: Question) -> Composition | str:
+    if asked.composition is None:
+        return "only forecasts and anomaly scores are put together from pieces that add up"
+    try:
+        return asked.composition()
+    except MissingExtra:
+        return f"taking the network apart {WITHOUT_TORCH}"

@@ -1,6 +1,7 @@
 """What a unit may follow: nameable things about each step of a text, of numbers, or of tags.
 
-Each function makes one array of a number per step for each name. What always has the same value is left out.
+Each function makes one array of a number per step for each name. What always has the same value is left out, unless
+there are other rows in which it may not have.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ Array = np.ndarray
 _PAIRS = {"“": "”", "‘": "’", "「": "」", "『": "』", "《": "》", "«": "»"}
 _BRACKETS = dict(zip(")]}）】", "([{（【", strict=True))  # closing -> opening
 _ENDS = frozenset(".!?。！？")
+_RECENT = 10  # steps of a running mean
 
 
-def text_features(pieces: Sequence[str]) -> dict[str, Array]:
+def text_features(pieces: Sequence[str], constant: bool = False) -> dict[str, Array]:
     """Of a text, after each of its pieces was read: characters, or words with what stands before them.
 
     Features are ours to say, not the network's: "column" counts characters whatever the pieces are.
+
+    Args:
+        constant: Whether to keep what always has the same value.
     """
     reader = _Reader()
     found: dict[str, list[float]] = {}
@@ -29,7 +34,7 @@ def text_features(pieces: Sequence[str]) -> dict[str, Array]:
             reader.read(character, ahead[:1])
         for name, value in reader.features().items():
             found.setdefault(name, []).append(value)
-    return _varying(found)
+    return _arrays(found, constant)
 
 
 class _Reader:
@@ -94,7 +99,12 @@ class _Reader:
 
 
 def number_features(
-    values: Array, names: Sequence[str] = (), period: float | None = None, missing: Array | None = None
+    values: Array,
+    names: Sequence[str] = (),
+    period: float | None = None,
+    missing: Array | None = None,
+    times: Array | None = None,
+    constant: bool = False,
 ) -> dict[str, Array]:
     """Of a series of numbers.
 
@@ -103,9 +113,11 @@ def number_features(
         names: Of the channels; numbers from 1 if omitted.
         period: Steps after which the series begins anew, as 24 of hours: its phase is a feature.
         missing: (T, C) booleans: values that are not there.
+        times: (T,) datetime64: the hour of the day, the day of the week and of the year are features.
+        constant: Whether to keep what always has the same value.
     """
     T, C = values.shape
-    found: dict[str, Sequence[float] | Array] = {}
+    found: dict[str, Sequence[float] | Array] = {"position": np.arange(T)}
     for channel, name in enumerate(names or map(str, range(1, C + 1))):
         level = values[:, channel]
         slope = np.diff(level, prepend=level[:1])
@@ -113,6 +125,8 @@ def number_features(
         peaks = np.concatenate([[False], rising[:-1] & (slope[1:] <= 0)])  # known one step after the peak
         found[f"level of {name}"] = level
         found[f"slope of {name}"] = slope
+        found[f"mean of the last {_RECENT} of {name}"] = _running_mean(level)
+        found[f"steps since {name} changed"] = _since(slope != 0)
         found[f"steps since the last peak of {name}"] = _since(peaks)
         found[f"sign of {name}"] = (level > 0).astype(float)
         if missing is not None:
@@ -120,15 +134,39 @@ def number_features(
     if period is not None:
         turn = 2 * np.pi * np.arange(T) / period
         found |= {"phase, sine": np.sin(turn), "phase, cosine": np.cos(turn)}
-    return _varying(found)
+    if times is not None:
+        found |= _calendar(np.asarray(times, "datetime64[s]"))
+    return _arrays(found, constant)
 
 
-def tag_features(tags: Sequence[str], outside: str = "O") -> dict[str, Array]:
+def _running_mean(values: Array) -> Array:
+    """(T,) of each value and those before it, at most `_RECENT`."""
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - _RECENT, 0)
+    return np.asarray((sums[ends] - sums[starts]) / (ends - starts))
+
+
+def _calendar(times: Array) -> dict[str, Array]:
+    days = times.astype("datetime64[D]")
+    weekday = (days.astype(np.int64) + 3) % 7  # 1970 began on a Thursday
+    turns = {
+        "hour of the day": (times - days).astype(np.float64) / 86_400,
+        "day of the year": (days - times.astype("datetime64[Y]")).astype(np.float64) / 365.25,
+    }
+    found: dict[str, Array] = {"weekend": (weekday >= 5).astype(float)}
+    for name, turn in turns.items():
+        found |= {f"{name}, sine": np.sin(2 * np.pi * turn), f"{name}, cosine": np.cos(2 * np.pi * turn)}
+    return found
+
+
+def tag_features(tags: Sequence[str], outside: str = "O", constant: bool = False) -> dict[str, Array]:
     """Of tagged steps: inside an entity, inside one of each type, and how many steps it has had.
 
     Args:
         tags: As data have them, "B-PER"; the type is what stands behind the first hyphen, or the whole tag.
         outside: The tag of what is no entity.
+        constant: Whether to keep what always has the same value.
     """
     inside = [tag != outside for tag in tags]
     types = [tag.partition("-")[2] or tag for tag in tags]
@@ -140,7 +178,17 @@ def tag_features(tags: Sequence[str], outside: str = "O") -> dict[str, Array]:
         for place, (tag, each) in enumerate(zip(tags, inside, strict=True))
     ]
     found["steps of the entity so far"] = _since(np.array(begins)) + np.array(inside)
-    return _varying(found)
+    return _arrays(found, constant)
+
+
+def of_rows(rows: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """(T, B) of each feature that varies, of rows with what is constant in them; 0 where a row has none."""
+    T, found = max((len(own) for row in rows for own in row.values()), default=0), dict[str, Array]()
+    for place, row in enumerate(rows):
+        for name, own in row.items():
+            found.setdefault(name, np.zeros((T, len(rows))))[: len(own), place] = own
+    every = {name: np.concatenate([row.get(name, np.zeros(1)) for row in rows]) for name in found}
+    return {name: values for name, values in found.items() if (every[name] != every[name][0]).any()}
 
 
 def _since(events: Array) -> Array:
@@ -150,6 +198,6 @@ def _since(events: Array) -> Array:
     return (steps - last).astype(float)
 
 
-def _varying(found: Mapping[str, Sequence[float] | Array]) -> dict[str, Array]:
+def _arrays(found: Mapping[str, Sequence[float] | Array], constant: bool) -> dict[str, Array]:
     arrays = {name: np.asarray(values, float) for name, values in found.items()}
-    return {name: values for name, values in arrays.items() if len(values) and (values != values[0]).any()}
+    return {name: values for name, values in arrays.items() if len(values) and (constant or np.ptp(values) > 0)}

@@ -181,3 +181,23 @@ class Walk:
     steps: Sequence[str]
     at: Size
     arriving: Mapping[str, Packed] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridStream:
+    """A named value of the cell at each position of an image, of one direction of a layer of two dimensions.
+
+    Attributes:
+        layer: "image reader, from the top left": the layer, and the corner where the direction begins.
+        name, gate: As in `Stream`.
+        grid: Rows and columns of positions.
+        units: (U,) numbers of the units that are shown.
+        values: (rows * columns, U), row by row.
+    """
+
+    layer: str
+    name: str
+    gate: bool
+    grid: tuple[Size, Size]
+    units: Sequence[Size]
+    values: Packed

@@ -8,38 +8,44 @@ from typing import Any
 import numpy as np
 
 from .effects import by_layer, inner_names, mean_of
-from .inside import Connectivity, FoundUnit, GateAblation, LayerMemory, Stream
+from .grids import GridTrace, trace_grids
+from .inside import Connectivity, FoundUnit, GateAblation, GridStream, LayerMemory, Stream
 from .memory import ages, half_lives, ledger, life_lines, memories, rewriting
 from .packed import Packed
-from .question import Question
+from .question import WITHOUT_TORCH, Question
 from .relevance import gates_of
 from .traces import Held, Trace, trace
 from .units import NamedUnit
 from .walking import walk_of
 
 MOST_SHOWN = 1 << 20  # numbers of all streams: what a page can hold
+MOST_ON_GRIDS = 1 << 18  # numbers of the streams over images: a byte each in a page
 MOST_OUTPUTS = 32  # steps of the output whose dependence on each step of the input is shown
 MOST_KEPT = 1 << 25  # numbers of a layer's output that are kept for their derivatives
+_TOGETHER = 1 << 21  # numbers of that output that are kept at once: more do not fit the caches
 DIRECTIONS = 8  # in which a step of the output is differentiated; as many as it has units, if that is fewer
 
 
 def insides(question: Question, seed: int) -> dict[str, Any]:
-    """By name "streams", "memory", "gate_ablation", "walk" and "connectivity" of a report, or why one is missing."""
+    """By name "streams", "grids", "memory", "gate_ablation", "walk" and "connectivity" of a report, or why one is
+    missing."""
     arrays = [part.values[:, None] for part in question.parts]
     with np.errstate(all="ignore"):  # damaged weights show in what comes out
         _, traces = trace(question.network, lambda net: question.scores(net, arrays))
+        grids = _grids(question, arrays)
     if not traces:
         why = "no recurrent layer ran"
-        return dict.fromkeys(("streams", "memory", "gate_ablation", "walk", "connectivity"), why)
+        return {"grids": grids} | dict.fromkeys(("streams", "memory", "gate_ablation", "walk", "connectivity"), why)
     layers = by_layer(traces)
     whole = [one[0] for one in layers if len(one) == 1 and len(one[0].x) > 1]  # others ran step by step
     memory = [_memory(one, name) for one in whole for name in _vectors(one)]
     kept = "its cell has no memory of one number for each unit" if whole else "its layers run step by step"
     return {
         "streams": _streams(layers),
+        "grids": grids,
         "memory": memory or kept,
         "gate_ablation": _ablation(question, arrays, layers) or "its cell has no gates",
-        "walk": walk_of(question, traces[0], layer_name(traces[0])),
+        "walk": walk_of(question, layers[0], layer_name(traces[0])),
         "connectivity": connectivity(question, seed),
     }
 
@@ -119,6 +125,34 @@ def _streams(layers: Sequence[Sequence[Trace]]) -> list[Stream]:
     return found
 
 
+def _grids(question: Question, arrays: Sequence[Any]) -> list[GridStream] | str:
+    """Every named value of layers over images, of as many units as there is room for."""
+    _, found = trace_grids(question.network, lambda net: question.scores(net, arrays))
+    if not found:
+        return "no layer of two dimensions ran"
+    positions = sum(one.values["h"][0].size for one in found) * len(found[0].values)
+    share = min(1.0, MOST_ON_GRIDS / max(1, positions))
+    return [stream for one in found for stream in _on_grid(one, share)]
+
+
+def _on_grid(one: GridTrace, share: float) -> list[GridStream]:
+    gates = {called for node, called in one.cell.names.items() if node in gates_of(one.cell)}
+    place = one.place.replace(".", " ")
+    _, rows, columns, H = one.values["h"].shape
+    units = [*range(max(1, int(share * H)))]
+    return [
+        GridStream(
+            layer=f"{place}, from the {one.corner}",
+            name=name,
+            gate=name in gates,
+            grid=(rows, columns),
+            units=units,
+            values=Packed.of(values[0].reshape(rows * columns, H)[:, units]),
+        )
+        for name, values in one.values.items()
+    ]
+
+
 def _slowest_first(own: Sequence[Trace], size: int) -> np.ndarray:
     """The units of a layer, those whose memory has the longest half-life first."""
     for name in _vectors(own[0]) if len(own) == 1 else ():
@@ -133,8 +167,8 @@ def _ablation(question: Question, arrays: Sequence[Any], layers: Sequence[Sequen
 
     def run(net: Any) -> tuple[float, str]:
         with np.errstate(all="ignore"):
-            score = float(question.scores(net, arrays)[0])
-            return score, "" if question.answers is None else question.answers(net, arrays)[0]
+            outputs = question.outputs(net, arrays)
+            return float(question.score(outputs)[0]), "" if question.answers is None else question.answers(outputs)[0]
 
     score, answer = run(question.network)
     found = []
@@ -157,12 +191,14 @@ def connectivity(question: Question, seed: int) -> Connectivity | str:
     The norm of a matrix of derivatives, by `DIRECTIONS` random signs of the output's units: as a mean it is right, and
     exact where there are no more units than that.
     """
+    net, ran = question.differentiable, []  # what the layers gave, in their order
+    if net is None:
+        return f"taking derivatives {WITHOUT_TORCH}"
     import torch
 
     from ..nn import Recurrent
     from ..nn.linear import Linear
 
-    net, ran = question.trainable(), []  # what the layers gave, in their order
     hooks = [
         one.register_forward_hook(lambda layer, _, output: ran.append((layer, output[0])))
         for one in net.modules()
@@ -178,21 +214,24 @@ def connectivity(question: Question, seed: int) -> Connectivity | str:
         shown = np.unique(np.linspace(0, steps - 1, min(steps, most)).round().astype(int))
         signs = np.random.default_rng([seed, 3]).choice([-1.0, 1.0], (count, units))
         ways = torch.from_numpy(np.eye(units) if units <= DIRECTIONS else signs).float()
-        ran.clear()
-        rows = len(shown) * count
-        arrays = _run(question, net, [np.repeat(part.values[:, None], rows, 1) for part in question.parts])
-        outputs = _last_layer(ran)
+        found = []
+        for some in np.array_split(shown, min(len(shown), -(-len(shown) * steps * units * count // _TOGETHER))):
+            ran.clear()
+            rows = len(some) * count
+            arrays = _run(question, net, [np.repeat(part.values[:, None], rows, 1) for part in question.parts])
+            places = torch.from_numpy(np.repeat(some, count))
+            chosen = _last_layer(ran)[places, torch.arange(rows)]  # (rows, units)
+            own = [array for array, part in zip(arrays, question.parts, strict=True) if part.input == 0]
+            total = (chosen * ways.repeat(len(some), 1)).sum()
+            slopes = torch.autograd.grad(total, own, allow_unused=True) if total.requires_grad else ()
+            squares = [slope.double().square().sum(-1).numpy() for slope in slopes if slope is not None]
+            if not squares:
+                return "the last layer does not depend on the first input"
+            found.append(np.sum(squares, 0).reshape(-1, len(some), count).sum(-1))
     finally:
         for hook in hooks:
             hook.remove()
-    places = torch.from_numpy(np.repeat(shown, count))
-    chosen = outputs[places, torch.arange(rows)]  # (rows, units)
-    own = [array for array, part in zip(arrays, question.parts, strict=True) if part.input == 0]
-    slopes = torch.autograd.grad((chosen * ways.repeat(len(shown), 1)).sum(), own, allow_unused=True)
-    squares = sum(slope.double().square().sum(-1).numpy() for slope in slopes if slope is not None)
-    if isinstance(squares, int):
-        return "the last layer does not depend on the first input"
-    norms = np.sqrt(squares.reshape(len(squares), len(shown), count).sum(-1) / (1 if units <= DIRECTIONS else count))
+    norms = np.sqrt(np.concatenate(found, 1) / (1 if units <= DIRECTIONS else count))
     return Connectivity(
         input=question.inputs[0].name,
         outputs=shown.tolist(),

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
-import json
 import zlib
-from collections.abc import Iterator, Mapping
-from importlib.resources import files
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,20 +15,30 @@ from ..algebra import Cell
 from ..algebra.mathml import mathml
 from ..errors import OptionError
 from ..files import atomic, size_text
+from ..pages import assembled, parts
 from .inside import Stream
 from .packed import Packed
-from .report import Report
 
 LIMIT = 3_000_000  # bytes of a page
 _STREAMS = 2_200_000  # bytes of them that streams may take
 _FINE, _COARSE = 255, 16  # shades of a value
 _FEW = 1_500_000  # values that are shown in fine shades
 _EXACT = 20_000  # values of another array that are written as they are
+_FRAME = "width: 100%; height: 80vh; border: 0"
 _STYLE = "style.css"
-_SCRIPTS = ("kit.js", "words.js", "input.js", "answer.js", "inside.js", "draw.js")
+_SCRIPTS = ("kit.js", "words.js", "input.js", "answer.js", "inside.js", "grids.js", "draw.js")
 
 
-def write(report: Report, path: str | Path) -> None:
+class Shown(Protocol):
+    """A report, as far as its page has to know it: `report.py` imports this file, so that a notebook can show one."""
+
+    @property
+    def streams(self) -> Sequence[Stream] | None: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def write(report: Shown, path: str | Path) -> None:
     """Write the page of a report.
 
     Raises:
@@ -42,21 +49,26 @@ def write(report: Report, path: str | Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def page(report: Report) -> str:
+def framed(report: Shown) -> str:
+    """The page in a frame of its own, for a notebook; why not, if it is too large."""
+    try:
+        text = page(report)
+    except OptionError as error:
+        return f"<p>{html.escape(str(error))}</p>"
+    return f'<iframe srcdoc="{html.escape(text)}" title="gatewise explain" style="{_FRAME}"></iframe>'
+
+
+def page(report: Shown) -> str:
     """The page, as HTML."""
-    style, script = _file(_STYLE), "".join(map(_file, _SCRIPTS))
-    document = json.dumps(_document(report), ensure_ascii=False, separators=(",", ":"))
-    parts = {
-        "title": html.escape(report.answer.text),
-        "policy": f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src data:",
-        "style": style,
-        "script": script,
-        "equations": _equations(report),
-        "report": document.replace("<", "\\u003c"),  # so that no text of a user ends the element that it is in
-    }
-    text = _file("page.html")
-    for name, part in parts.items():
-        text = text.replace(f"{{{name}}}", part)
+    found = report.to_json()
+    title, program = found["answer"]["text"], found["provenance"].pop("cell_program")
+    text = assembled(
+        parts(__package__, "body.html") + _equations(program),
+        style=parts(__package__, _STYLE),
+        script=parts(__package__, *_SCRIPTS),
+        title=title,
+        data={"report": _document(found, report.streams)},
+    )
     if (size := len(text.encode())) > LIMIT:
         raise OptionError(
             f"the page would be {size_text(size)}, more than {size_text(LIMIT)}: explain fewer steps, or write --json"
@@ -64,26 +76,15 @@ def page(report: Report) -> str:
     return text
 
 
-def _equations(report: Report) -> str:
+def _equations(program: Any) -> str:
     """What the page shows in place of the equations as Python reads them."""
-    program = report.provenance.cell_program
     lines = "".join(mathml(Cell.from_json(program))) if program else ""
     return lines and f'<template id="equations"><div class="scroll equations" tabindex="0">{lines}</div></template>'
 
 
-def _file(name: str) -> str:
-    return (files(__package__) / "page" / name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _document(report: Report) -> dict[str, Any]:
+def _document(document: dict[str, Any], streams: Sequence[Stream] | None) -> dict[str, Any]:
     """What the page reads: the report, its large arrays in fewer bytes."""
-    document = report.to_json()
-    walk, streams = document.pop("walk"), report.streams
-    del document["provenance"]["cell_program"]
+    walk = document.pop("walk")
     found: dict[str, Any] = _lighter(document)
     return found | {"walk": walk is not None, "streams": None if streams is None else list(_streams(streams))}
 

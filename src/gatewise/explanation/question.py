@@ -5,22 +5,27 @@ A task's file in `questions/` makes it; what explains it needs to know nothing o
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..errors import OptionError, suggest
+from .composition import Composition
 from .report import Answer, Input, Other, Target
 from .units import NamedUnit
 
-USUAL_ROWS = 256  # rows of the data whose mean is the usual step, where the model does not know that of its training
+OF_TRAINING = "the mean step of the training data"
+USUAL_ROWS = 256  # rows of the data whose mean is the usual step, where an older file does not know that of training
 FEW_ROWS = 8  # with fewer, the mean of the words that the model knows is the usual one
 KNOWN_WORDS = 2000  # the most frequent ones, of which that is the mean
+WITHOUT_TORCH = "takes torch, which is not installed: pip install 'gatewise[train]'"  # what a part of a report lacks
 LONGEST = 200  # steps that are explained at most; of longer inputs the last ones, as their cost grows with the square
 
-Scores = Callable[[Any, Sequence[Any]], Any]  # of a network and the arrays of the parts, (T, N, D) each -> (N,)
+Outputs = Callable[[Any, Sequence[Any]], Any]  # of a network and the arrays of the parts, (T, N, D) each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +80,16 @@ class Question:
         inputs: What the model read, as it is shown.
         parts: The same as numbers. Those of one input have its steps.
         usual: What the usual step is, in words.
-        scores: The target's score of N variants, in the arrays of the network: numpy's or torch's.
+        outputs: What the network gives for N variants, in its own arrays, numpy's or torch's: the same for questions
+            about several answers, which are then read off one pass.
+        score: The target's score of each variant, (N,), by these outputs.
         others: Parts of the score that depend on no step, beside what `scores` gives.
-        answers: The network's answer to N variants, on numpy's arrays; None where nothing can flip.
+        answers: The network's answer to each variant, by outputs in numpy's arrays; None where nothing can flip.
         contrasts: The same question against other answers.
+        composition: How the answer that is printed is put together; None where it is the network's own.
         units: Names units by what they follow over the whole of the data, given a seed; None where nothing is known
             that they could follow.
-        network: The parts of the network, on numpy's arrays, that `scores` takes.
+        network: The parts of the network, on numpy's arrays, that `outputs` takes.
         trainable: The same in torch, with gradients.
     """
 
@@ -90,18 +98,40 @@ class Question:
     inputs: Sequence[Input]
     parts: Sequence[Part]
     usual: str
-    scores: Scores
+    outputs: Outputs
     network: Any
     trainable: Callable[[], Any]
     others: Sequence[Other] = ()
-    answers: Callable[[Any, Sequence[Any]], list[str]] | None = None
+    score: Callable[[Any], Any] = field(default=lambda outputs: outputs)
+    answers: Callable[[Any], list[str]] | None = None
     contrasts: Callable[[], Iterable[Question]] = field(default=lambda: ())
+    composition: Callable[[], Composition] | None = None
     units: Callable[[int], list[NamedUnit]] | None = None
+
+    @cached_property
+    def differentiable(self) -> Any:
+        """The network in torch, a copy whose weights get no gradients: they would take a third of the time. None where
+        torch is not installed."""
+        try:
+            import torch  # noqa: F401 - only whether it is there
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            return None
+        return copy.deepcopy(self.trainable()).requires_grad_(False)
+
+    def scores(self, net: Any, arrays: Sequence[Any]) -> Any:
+        """(N,) the target's score of N variants."""
+        return self.score(self.outputs(net, arrays))
+
+    def run(self, arrays: Sequence[np.ndarray]) -> Any:
+        """The outputs for N variants, without torch."""
+        with np.errstate(all="ignore"):  # damaged weights show in what comes out
+            return self.outputs(self.network, arrays)
 
     def read(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
         """(N,) float64 scores of N variants, without torch."""
-        with np.errstate(all="ignore"):  # damaged weights show in what comes out
-            return np.asarray(self.scores(self.network, arrays), np.float64)
+        return np.asarray(self.score(self.run(arrays)), np.float64)
 
 
 def chosen_row(row: int, rows: int, name: str) -> int:
@@ -183,7 +213,13 @@ class Parts:
         return self._replaced[name] if name in self._replaced else getattr(self._net, name)
 
 
-def mean_of(rows: Sequence[np.ndarray], steps: int) -> np.ndarray:
-    """(steps, D) the mean step of all these (n, D), in every step."""
-    mean = np.concatenate(rows).mean(0, dtype=np.float64).astype(np.float32)
+def mean_of(rows: Sequence[np.ndarray], steps: int, counts: Sequence[float] | np.ndarray | None = None) -> np.ndarray:
+    """(steps, D) the mean step of all these (n, D), in every step.
+
+    Args:
+        counts: How often each is meant; once if omitted.
+    """
+    every = np.concatenate(rows)
+    mean = every.mean(0, dtype=np.float64) if counts is None else np.asarray(counts) @ every / (np.sum(counts) or 1)
+    mean = mean.astype(np.float32)
     return np.broadcast_to(mean, (steps, len(mean)))

@@ -15,8 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from .attribution import GAP, Found, again, replaced, runs_of, steps_of
-from .question import Part, Question
+from .attribution import (
+    GAP,
+    GRADIENTS,
+    LEAST_ORDERS,
+    LEAST_POINTS,
+    Found,
+    drawn,
+    integrated,
+    replaced,
+    runs_of,
+    steps_of,
+)
+from .question import WITHOUT_TORCH, Part, Question
 from .report import Reliability, Verdict
 
 RANDOM = 16  # orders in which steps are deleted at random
@@ -47,9 +58,13 @@ def reliability(question: Question, found: Found, occlusion: np.ndarray, seed: i
     few = len(steps) < FEWEST
     runs = runs_of(question)
     agreement = None if few else agreement_of(*(np.bincount(runs, own) for own in (steps, occlusion)))
-    randomised = None if few else _randomised(question, found, seed)
+    without_torch = question.differentiable is None
+    randomised = None if few or without_torch else _randomised(question, found, seed)
     noise = None if few else _under_noise(question, found, seed)
     verdict, reasons = judge(found.gap, ratio, agreement, randomised, noise)
+    if without_torch:
+        verdict = _worse(verdict, "rough")
+        reasons.append(f"trying shuffled weights {WITHOUT_TORCH}")
     share = question.answer.network_share
     if share < LEAST_SHARE:
         verdict = "do not rely on this" if share == 0 else _worse(verdict, "rough")
@@ -110,11 +125,12 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def _randomised(question: Question, found: Found, seed: int) -> float:
-    """Mean agreement with attributions by networks whose weights were shuffled."""
-    others = []
+    """Mean agreement with attributions by networks whose weights were shuffled: by few points, as such networks do not
+    latch."""
+    others = list[float]()
     for draw in range(DRAWS):
-        net = shuffled(question.trainable(), np.random.default_rng([seed, 1, draw]))
-        others.append(agreement_of(found.steps, again(found, question, net, seed)))
+        net = shuffled(question.differentiable, np.random.default_rng([seed, 1, draw]))
+        others.append(agreement_of(found.steps, integrated(question, net, LEAST_POINTS).steps))
     return float(np.mean(others))
 
 
@@ -133,14 +149,19 @@ def shuffled(net: Any, rng: np.random.Generator) -> Any:
 
 
 def _under_noise(question: Question, found: Found, seed: int) -> float:
-    """Agreement with the attribution of the same row under a little noise."""
+    """Agreement with the attribution of the same row under a little noise, by the same method with few points or
+    orders."""
     parts, rng = [], np.random.default_rng([seed, 2])
     for part in question.parts:
         way = part.values.astype(np.float64) - part.usual
         noise = NOISE * np.sqrt(np.mean(np.square(way))) * rng.standard_normal(way.shape)
         parts.append(Part(part.input, (part.values + noise).astype(np.float32), part.usual, part.channels))
     noisy = replace(question, parts=parts)
-    return agreement_of(found.steps, again(found, noisy, question.trainable(), seed))
+    if found.method == GRADIENTS:
+        again = integrated(noisy, question.differentiable, found.points)
+    else:
+        again = drawn(noisy, question.network, seed, most=LEAST_ORDERS)
+    return agreement_of(found.steps, again.steps)
 
 
 def judge(

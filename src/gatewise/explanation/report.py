@@ -17,8 +17,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 from ..document import Count, Share, read
-from .inside import Connectivity, Flip, FoundUnit, GateAblation, Interaction, LayerMemory, Stream, Walk
+from .composition import Composition
+from .inside import Connectivity, Flip, FoundUnit, GateAblation, GridStream, Interaction, LayerMemory, Stream, Walk
 from .packed import Packed, Size
+from .page import framed
 
 FORMAT = 1
 GAP = 1e-6  # what a sum may differ from its parts, relative to the largest of them: their rounding
@@ -320,10 +322,12 @@ class Report:
     provenance: Provenance
     attribution: Attribution | None = None
     because: Because | None = None
+    composition: Composition | None = None
     contrasts: Sequence[Contrast] | None = None
     connectivity: Connectivity | None = None
     memory: Sequence[LayerMemory] | None = None
     streams: Sequence[Stream] | None = None
+    grids: Sequence[GridStream] | None = None
     gate_ablation: Sequence[GateAblation] | None = None
     units: Sequence[FoundUnit] | None = None
     flip: Flip | None = None
@@ -367,6 +371,10 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        """Its page, as a notebook shows it."""
+        return framed(self)
 
     def rows(self) -> dict[str, list[Any]]:
         """The attribution as a table by column, one row for each channel of each step: "input", "step", "label",

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..algebra import Cell
 from ..algebra.expression import Node, evaluate
-from ..algebra.holding import hold
+from ..algebra.pinning import pinned
 from ..errors import OptionError
 from ..native import arrays
 from ..native.calls import Precision
@@ -150,14 +150,18 @@ def trace(network: Any, run: Callable[[Any], Answer], held: Sequence[Held] = ())
     Returns:
         What the function returned, with the bits that it has without a trace, but for cells with matrices, which the
         engine does not run; and a trace of each layer and direction, in the order in which they ran. Layers that are
-        called more often have one for each call. Layers of more dimensions have none.
+        called more often have one for each call. Layers of more dimensions have their own: `grids`.
 
     Example:
         >>> (y, state), traces = trace(layers, lambda layers: layers(x, lengths=lengths))
         >>> traces[0].values["f"]  # (T, B, H)
     """
     traces: list[Trace] = []
-    answer = run(_traced(network, "", traces, held))
+
+    def traced(layers: Recurrent, place: str) -> _Traced:
+        return _Traced(layers, place, traces, [one for one in held if one.place == place])
+
+    answer = run(replaced(network, "", Recurrent, traced))
     places = {(one.place, one.layer, one.reverse) for one in traces}
     for one in held:
         if (one.place, one.layer, one.reverse) not in places:
@@ -165,19 +169,23 @@ def trace(network: Any, run: Callable[[Any], Answer], held: Sequence[Held] = ())
     return answer, traces
 
 
-def _traced(part: Any, place: str, traces: list[Trace], held: Sequence[Held]) -> Any:
-    """A part whose layers keep their traces."""
+def replaced(part: Any, place: str, kind: type, by: Callable[[Any, str], Any]) -> Any:
+    """A part of a network whose layers of one kind are others.
+
+    Args:
+        place: The part's name; "" of a whole network.
+        by: A function of such a layer and its name to what takes its place.
+    """
     below = f"{place}." if place else ""
     match part:
         case Block():
-            return Block({name: _traced(one, below + name, traces, held) for name, one in vars(part).items()}, part.ops)
+            parts = {name: replaced(one, below + name, kind, by) for name, one in vars(part).items()}
+            return Block(parts, part.ops)
         case Chain():
-            return Chain([_traced(one, f"{below}{k}", traces, held) for k, one in enumerate(part.layers)])
+            return Chain([replaced(one, f"{below}{k}", kind, by) for k, one in enumerate(part.layers)])
         case list():
-            return [_traced(one, f"{below}{k}", traces, held) for k, one in enumerate(part)]
-        case Recurrent():
-            return _Traced(part, place, traces, [one for one in held if one.place == place])
-    return part
+            return [replaced(one, f"{below}{k}", kind, by) for k, one in enumerate(part)]
+    return by(part, place) if isinstance(part, kind) else part
 
 
 class _Traced:
@@ -217,8 +225,8 @@ class _Traced:
         cell, weights = layers.cell, [*layers.weights[layer * (2 if layers.bidirectional else 1) + reverse]]
         for one in self._held:
             if (one.layer, one.reverse) == (layer, reverse):
-                cell = hold(cell, one.name)
-                weights += [np.asarray(values, np.float32) for values in (one.units, one.level)]
+                cell, _ = pinned(cell, (one.name,), "weight")
+                weights += [np.asarray(values, np.float32) for values in (1 - one.units, one.units * one.level)]
         return cell, weights
 
 

@@ -93,7 +93,8 @@ class NamedUnit:
         place, layer, reverse: Of the layer, as in its `Trace`.
         unit: Which of its units, from 0.
         proposal: What correlation says.
-        silenced: Kind of step -> what silencing costs there. The kinds are `KINDS`, and those that were given.
+        silenced: Kind of step -> what silencing costs there. The kinds are `KINDS`, of rows its first two, and those
+            that were given.
     """
 
     place: str
@@ -106,7 +107,7 @@ class NamedUnit:
     @property
     def confirmed(self) -> bool:
         """Whether the network needs the unit for what it follows: dearer in a kind of step that the feature makes."""
-        return any(self.silenced[kind].counts for kind in KINDS)
+        return any(self.silenced[kind].counts for kind in KINDS if kind in self.silenced)
 
 
 def propose(states: Array, features: Mapping[str, Array]) -> list[Proposal]:
@@ -187,10 +188,11 @@ def name_units(
     Args:
         network: As for `trace`.
         run: A function of the network to what each step costs, (T, B): nats of the next character, squared errors.
-            What it says of padding does not count.
+            What it says of padding does not count. Or (B,) what each row costs, where an answer is one of a whole row:
+            then what is told apart are rows, by whether the feature's mean in them is above the median.
         features: (T, B) each, of the steps that the layers run.
-        kinds: (T, B) booleans: further kinds of steps to look at when a unit is silenced, such as those before each
-            kind of character.
+        kinds: Booleans of the shape of the cost: further kinds of steps to look at when a unit is silenced, such as
+            those before each kind of character.
         seed: Of the choice of other units.
 
     Returns:
@@ -198,24 +200,28 @@ def name_units(
     """
     cost, traces = trace(network, run)
     cost = np.asarray(cost)
-    layers = [of_one[0] for of_one in by_layer(traces) if of_one[0].x.shape[:2] == cost.shape]
+    shapes = [np.shape(values) for values in features.values()] if cost.ndim == 1 else [cost.shape]
+    layers = [of_one[0] for of_one in by_layer(traces) if of_one[0].x.shape[:2] in shapes]
+    if shapes and not layers:
+        raise DataError(f"no recurrent layer runs the steps and rows {shapes[0]} that `run` tells the cost of")
     if not layers:
-        raise DataError(f"no recurrent layer runs the steps and rows {cost.shape} that `run` tells the cost of")
-    steps = _Steps(layers[0].lengths, len(cost))
+        return []
+    steps = _Steps(layers[0].lengths, len(layers[0].x))
+    costs = _Rows(layers[0].lengths) if cost.ndim == 1 else steps
     states = np.concatenate([steps.flat(_activity(one), "a layer") for one in layers], 1)
     flat = {name: steps.flat(values, f"the feature '{name}'") for name, values in features.items()}
-    more = {name: steps.flat(values, f"the kind '{name}'").astype(bool) for name, values in (kinds or {}).items()}
+    more = {name: costs.flat(values, f"the kind '{name}'").astype(bool) for name, values in (kinds or {}).items()}
     places = [(one, unit) for one in layers for unit in range(one.after[0].shape[-1])]
 
     def silenced(number: int) -> Array:
         one, unit = places[number]
         changed, _ = trace(network, run, [_silence(one, unit)])
-        return steps.unseen(steps.flat(changed, "the cost"))
+        return costs.unseen(costs.flat(changed, "the cost"))
 
     proposals = [one for one in propose(states, flat) if one.holds]
     if not proposals:
         return []
-    before = steps.unseen(steps.flat(cost, "the cost"))
+    before = costs.unseen(costs.flat(cost, "the cost"))
     rest = np.setdiff1d(np.arange(len(places)), [one.unit for one in proposals])
     chosen = np.random.default_rng(seed).permutation(rest)[:OTHERS]
     others = [silenced(number) for number in chosen]
@@ -223,10 +229,10 @@ def name_units(
     found = []
     for one in proposals:
         named, unit = places[one.unit]
-        told_apart = {**_kinds(flat[one.feature]), **more}
+        told_apart = {**costs.kinds(flat[one.feature]), **more}
         changed = after[one.unit]
-        costs = {kind: _silenced(before, changed, others, steps.unseen(some)) for kind, some in told_apart.items()}
-        found.append(NamedUnit(named.place, named.layer, named.reverse, unit, one, costs))
+        each = {kind: _silenced(before, changed, others, costs.unseen(some)) for kind, some in told_apart.items()}
+        found.append(NamedUnit(named.place, named.layer, named.reverse, unit, one, each))
     return sorted(found, key=lambda unit: (not unit.confirmed, -abs(unit.proposal.correlation)))
 
 
@@ -248,6 +254,38 @@ class _Steps:
         """The second half of the steps."""
         return values[len(values) // 2 :]
 
+    def kinds(self, feature: Array) -> dict[str, Array]:
+        """Steps that a feature tells apart: (N,) booleans. A number is on where it is above its median."""
+        on = feature > (feature.min() if len(np.unique(feature)) == 2 else np.median(feature))
+        later = np.append(on[1:], on[-1:])
+        return dict(zip(KINDS, (on & later, ~on & ~later, ~on & later, on & ~later), strict=True))
+
+
+class _Rows:
+    """The rows of a batch, of which each has one cost."""
+
+    def __init__(self, lengths: Array):
+        self._ends = np.cumsum(lengths)
+        self._starts = self._ends - lengths
+
+    def flat(self, values: Array, what: str) -> Array:
+        """(B,) as it is. DataError if it is of other rows."""
+        if np.shape(values) != self._ends.shape:
+            raise DataError(f"{what} has the shape {np.shape(values)}, where there are {len(self._ends)} rows")
+        return np.asarray(values)
+
+    def unseen(self, values: Array) -> Array:
+        """Rows that lie in the second half of the steps."""
+        return values[self._starts >= self._ends[-1] // 2]
+
+    def kinds(self, feature: Array) -> dict[str, Array]:
+        """Rows that a feature (N,) tells apart, by its mean in them: (B,) booleans."""
+        inside = np.flatnonzero(self._ends > self._starts)
+        means = np.zeros(len(self._ends))
+        means[inside] = np.add.reduceat(feature, self._starts[inside]) / (self._ends - self._starts)[inside]
+        on = means > np.median(means[inside])
+        return dict(zip(KINDS, (on, ~on), strict=False))
+
 
 def _activity(one: Trace) -> Array:
     """(T, B, H) what a unit is looked at by: the squashed memory, where a memory has one number per unit, else h.
@@ -268,13 +306,6 @@ def _silence(one: Trace, unit: int) -> Held:
     inside = np.arange(len(one.x))[:, None] < one.lengths
     level = one.after[0][inside].mean(0)
     return Held(one.place, one.layer, one.reverse, one.cell.carry[0], np.arange(len(level)) == unit, level)
-
-
-def _kinds(feature: Array) -> dict[str, Array]:
-    """Steps that a feature tells apart: (N,) booleans. A number is on where it is above its median."""
-    on = feature > (feature.min() if len(np.unique(feature)) == 2 else np.median(feature))
-    later = np.append(on[1:], on[-1:])
-    return dict(zip(KINDS, (on & later, ~on & ~later, ~on & later, on & ~later), strict=True))
 
 
 def _silenced(before: Array, after: Array, others: Sequence[Array], inside: Array) -> Silenced:

@@ -65,6 +65,10 @@ def text(report: Report) -> str:
         )
     if report.because is not None:
         lines.append(f"because      {report.because.sentence}")
+    if report.composition is not None:
+        made = report.composition
+        pieces = "; ".join(f"{piece.text} {piece.value:+.4g}" for piece in made.pieces)
+        lines.append(f"made of      {made.text} is {made.value:.4g}: {pieces}")
     if report.flip is not None:
         places = ", ".join(str(one.step) for one in report.flip.places)
         found = f"with the usual step at {places} it is {report.flip.answer}" if places else "no usual steps change it"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from ..errors import OptionError
+from ..pages import assembled, parts
 from ..runtime.recording import Layer, Pass, Recording, StepModel
 from .printer import LayerPrinter, network_lines
 from .weights import ROWS, blocked, held, quantised
@@ -46,16 +46,14 @@ def sources(model: StepModel, kind: str) -> dict[str, str]:
     if asked not in SCRIPTS or model.page.get("refused"):
         raise OptionError(model.page.get("refused") or "there is no page for such models")
     engine, interface = SCRIPTS[asked]
-    parts = {
-        "style": _file("style.css"),
-        "body": _file(f"{asked}.html"),
-        "engine": "\n".join([_engine(model, kind), *map(_file, engine)]),
-        "interface": "\n".join([_file("common.js"), *map(_file, interface)]),
-    }
-    page = _file("page.html")
-    for name, text in parts.items():
-        page = page.replace(f"{{{name}}}\n", text)
-    return {PAGE: page, SCRIPT: _file("proof.js"), "proof.json": _examples(model)}
+    page = assembled(
+        parts(__package__, "top.html", f"{asked}.html", "end.html"),
+        style=parts(__package__, "style.css"),
+        script=parts(__package__, "common.js", *interface),
+        libraries={"engine": _engine(model, kind) + "\n" + parts(__package__, *engine)},
+        policy={"script-src": "'wasm-unsafe-eval'"},
+    )
+    return {PAGE: page, SCRIPT: parts(__package__, "proof.js"), "proof.json": _examples(model)}
 
 
 class _JavaScript:
@@ -206,7 +204,12 @@ def _engine(model: StepModel, kind: str) -> str:
         "weights": language.weights,
     }
     return "\n".join(
-        [f"const gw_model = {_json(known)};", _file("kernel.js"), _file("engine.js"), *language.tables, *functions]
+        [
+            f"const gw_model = {_json(known)};",
+            parts(__package__, "kernel.js", "engine.js"),
+            *language.tables,
+            *functions,
+        ]
     )
 
 
@@ -289,7 +292,3 @@ def _sequences(model: StepModel, names: Sequence[tuple[str, bool]]) -> Iterator[
 def _json(value: Any) -> str:
     """For the inside of a script, whatever a stranger's model file says."""
     return json.dumps(value).replace("<", "\\u003c")
-
-
-def _file(name: str) -> str:
-    return files(__package__).joinpath("page", name).read_text("utf-8")

@@ -47,8 +47,8 @@ def arange(count: int, like: Tensor) -> Tensor:
 
 
 def as_float(x: Tensor) -> Tensor:
-    """Numbers as float32."""
-    return x.float()
+    """Numbers as float32, or as float64 where they are that."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def steps_inside(y: Tensor, lengths: Tensor) -> Tensor:

@@ -212,21 +212,26 @@ def as_carried(state: tuple[Array, ...]) -> Any:
 
 
 class MultiDimensionalLSTM:
-    """A 2-D LSTM from all four corners, diagonal by diagonal in the engine."""
+    """A 2-D LSTM from all four corners, diagonal by diagonal in the engine.
+
+    Attributes:
+        cell: What it computes at each position.
+        weights: Of each corner, in the cell's order.
+    """
+
+    cell = multidimensional
 
     def __init__(self, part: network.MultiDimensionalLSTM, weights: Weights):
         names = [names[0] for names in multidimensional.stored()]
         self._units = part.hidden_size
-        self._weights = [
-            [constant(weights[f"{name}_d{corner}"]) for name in names] for corner in range(network.CORNERS)
-        ]
+        self.weights = [[constant(weights[f"{name}_d{corner}"]) for name in names] for corner in range(network.CORNERS)]
 
     def __call__(self, images: Array, sizes: Array) -> tuple[Array, tuple[Array, Array]]:
         B, height, width, D = images.shape
         plan = plan_diagonals(sizes, height, width)
         outputs, ends = [], []
-        for places, weights in zip(plan.places, self._weights, strict=True):
-            found = self._run(images.reshape(-1, D)[places], weights, plan)
+        for places, weights in zip(plan.places, self.weights, strict=True):
+            found = self.carried(images.reshape(-1, D)[places], weights, plan)
             y = np.zeros((B * height * width, self._units), np.float32)
             y[places] = found[0, :-1]
             outputs.append(y.reshape(B, height, width, self._units))
@@ -234,7 +239,7 @@ class MultiDimensionalLSTM:
         h, c = np.stack(ends, 1)
         return np.concatenate(outputs, -1), (h, c)
 
-    def _run(self, x: Array, weights: list[Array], plan: Diagonals) -> Array:
+    def carried(self, x: Array, weights: list[Array], plan: Diagonals) -> Array:
         """h and c (2, N + 1, H) at each position, in the order of the plan, and zeros."""
         found = np.zeros((2, len(x) + 1, self._units), np.float32)
         last, end = found[:, -1:], 0  # of the diagonal before, and zeros for who has no neighbour there

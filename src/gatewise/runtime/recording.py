@@ -15,6 +15,8 @@ from ..algebra import Cell
 
 Array = np.ndarray
 
+LETTERS, LETTER_COUNTS = "letters", "letter_counts"  # of words, in examples of models that read their letters too
+
 
 @dataclass(frozen=True, eq=False)
 class Vector:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,7 @@ from .. import __version__
 from . import completions, continuing, errors, predicting, responses, states, streaming
 from .guard import Guard
 from .hall import Hall
-
-_POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
-
+from .page import page
 
 Note = Callable[[str], None]
 
@@ -69,10 +66,9 @@ def _routes(hall: Hall) -> APIRouter:
     router = APIRouter()
 
     @router.get("/", response_class=HTMLResponse)
-    async def page() -> HTMLResponse:
+    async def trying() -> HTMLResponse:
         """A page to try the models."""
-        text = files(__package__).joinpath("page.html").read_text("utf-8")
-        return HTMLResponse(text, headers={"content-security-policy": _POLICY})
+        return HTMLResponse(page(), headers={"content-security-policy": "frame-ancestors 'none'"})
 
     @router.get("/healthz")
     async def healthz() -> dict[str, str]:

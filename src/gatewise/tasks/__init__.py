@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ModelFileError, OptionError, suggest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..runtime.functions import FunctionModel
     from ..runtime.recording import StepModel
     from .caption.estimator import Captioner as Captioner
     from .classify.estimator import Classifier as Classifier
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from .generate.numbers.predictor import Tracer as Tracer
     from .generate.text.predictor import Writer as Writer
     from .scoring import score as score
+    from .sequential.estimator import Sequential as Sequential
     from .tag.estimator import Tagger as Tagger
     from .transcribe.estimator import Transcriber as Transcriber
     from .translate.estimator import Translator as Translator
@@ -35,22 +39,24 @@ _TASKS = {
     "transcribe": "Transcriber",
     "caption": "Captioner",
 }  # task, which is also the name of its folder -> its estimator
+_OTHERS = {"sequential": "Sequential"}  # the same of models that were trained elsewhere, which no `fit` makes
 _HOME = {
-    **{estimator: f"{task}.estimator" for task, estimator in _TASKS.items()},
+    **{estimator: f"{task}.estimator" for task, estimator in (_TASKS | _OTHERS).items()},
     "Tracer": "generate.numbers.predictor",
     "Writer": "generate.text.predictor",
     "compress": "compressing",
     "score": "scoring",
 }  # public name -> module it lives in
-TASKS = tuple(_TASKS)
-__all__ = ["TASKS", "find", "load", "step_model", *sorted(_HOME)]
+TASKS = tuple(_TASKS)  # that `fit` learns
+KNOWN = (*_TASKS, *_OTHERS)
+__all__ = ["KNOWN", "TASKS", "find", "load", "onnx_model", "step_model", *sorted(_HOME)]
 
 
 def find(task: str) -> "type[Estimator]":
     """The estimator of a task. ModelFileError if there is no such task, for only a file could have named it."""
-    if task not in _TASKS:
-        raise ModelFileError(suggest("task", task, TASKS))
-    estimator: type[Estimator] = __getattr__(_TASKS[task])
+    if task not in KNOWN:
+        raise ModelFileError(suggest("task", task, KNOWN))
+    estimator: type[Estimator] = __getattr__((_TASKS | _OTHERS)[task])
     return estimator
 
 
@@ -63,6 +69,8 @@ def load(path: str | os.PathLike[str]) -> "Estimator":
 
 # Task whose models are exported, by the file `step` of its folder.
 _STEPWISE = ("generate", "classify", "tag", "forecast", "detect")
+# Those whose models of words are exported, by the file `words`, to what looks no words up.
+_OF_WORDS = ("classify", "tag")
 
 
 def step_model(path: str | os.PathLike[str], rounded: Any, target: str) -> "StepModel":
@@ -77,22 +85,34 @@ def step_model(path: str | os.PathLike[str], rounded: Any, target: str) -> "Step
         ModelFileError: The file is damaged.
         OptionError: It cannot be said so; the message says why.
     """
+    found: StepModel = _said(path, rounded, target, dict.fromkeys(_STEPWISE, ("step", "step_model")))
+    return found
+
+
+def onnx_model(path: str | os.PathLike[str], rounded: Any) -> "StepModel | FunctionModel":
+    """A model of any task as ONNX has it: a step, or an encoder and a step of a decoder. As of `step_model`."""
+    ways = dict.fromkeys(KNOWN, ("step", "step_model")) | dict.fromkeys(_OF_WORDS, ("words", "numbered_model"))
+    return _said(path, rounded, "onnx", ways)
+
+
+def _said(path: str | os.PathLike[str], rounded: Any, target: str, ways: "Mapping[str, tuple[str, str]]") -> Any:
+    """What the function of a task says of its model: by task, the file in its folder, and its name."""
     from ..bundle import read_header
 
     document = read_header(path).document
     task = str(document.get("task"))
     estimator = find(task)
-    if task not in _STEPWISE:
-        able = f"{', '.join(_STEPWISE[:-1])} and {_STEPWISE[-1]}"
+    if task not in ways:
+        able = f"{', '.join([*ways][:-1])} and {[*ways][-1]}"
         raise OptionError(f"a model of the task '{task}' cannot be said in {target}, only those of {able}")
+    file, function = ways[task]
     try:
-        step = import_module(f".{task}.step", __name__)
+        module = import_module(f".{task}.{file}", __name__)
         model = estimator.load(path)
         model.compressed_ = None  # what is exported multiplies floats, whatever the file holds; so do its examples
-        found: StepModel = step.step_model(model, str(document.get("sha256", "")), rounded)
+        return getattr(module, function)(model, str(document.get("sha256", "")), rounded)
     except OptionError as error:
         raise OptionError(f"this model cannot be said in {target}: {error}") from error
-    return found
 
 
 def __getattr__(name: str) -> Any:

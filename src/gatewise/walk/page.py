@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from ..algebra.expression import LEAVES, Node, order
 from ..algebra.listing import lines
 from ..errors import OptionError
 from ..files import atomic
+from ..pages import assembled, parts
 from ..runtime import equations
 from .panels import Panels, panels
 from .story import Array, Story
@@ -30,17 +29,12 @@ def page(stories: Sequence[Story]) -> str:
     Raises:
         OptionError: The stories are of different cells.
     """
-    document = json.dumps(as_document(stories), ensure_ascii=False, separators=(",", ":"))
-    parts = {
-        "style": _file("style.css"),
-        "body": _file("body.html"),
-        "document": document.replace("<", "\\u003c"),  # whatever a stranger's model file says
-        "script": "\n".join(map(_file, SCRIPTS)),
-    }
-    text = _file("page.html")
-    for name, part in parts.items():
-        text = text.replace(f"{{{name}}}\n", f"{part}\n")
-    return text
+    return assembled(
+        parts(__package__, "body.html"),
+        style=parts(__package__, "style.css"),
+        script=parts(__package__, *SCRIPTS),
+        data={"document": as_document(stories)},
+    )
 
 
 def write(stories: Sequence[Story], output: Path) -> None:
@@ -152,7 +146,3 @@ def _numbers(array: Array) -> str:
     small = array.astype("<f4")
     exact = np.array_equal(small, array)
     return ("f4:" if exact else "f8:") + base64.b64encode((small if exact else array.astype("<f8")).tobytes()).decode()
-
-
-def _file(name: str) -> str:
-    return files(__package__).joinpath("page", name).read_text("utf-8").rstrip("\n")

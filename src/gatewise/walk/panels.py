@@ -11,7 +11,7 @@ from ..algebra import Cell
 from ..algebra.derive import Backward, backward
 from ..algebra.expression import OPERATIONS, Node, order
 from ..algebra.forms import in_numbers, line_of
-from ..algebra.pinning import Pin, pinnable
+from ..algebra.pinning import Pin, pinned
 
 Range = tuple[float, float]
 
@@ -60,7 +60,7 @@ class Panels:
 def panels(cell: Cell) -> Panels:
     """Draw up the panels of a cell."""
     named = _with_names_for_doors(cell)
-    made, pins = pinnable(named)
+    made, pins = pinned(named)
     back = backward(made)
     by_name = {name: node for node, name in named.names.items()}
     steps = {node: i for i, node in enumerate(order(named.after))}

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
 from ..files import atomic
+from ..pages import assembled, parts
 from ..training.history import read
 from .advice import advice
 
 LOOK = {"layers", "losses", "spread", "updates", "clipped", "epoch", "learning_rate"}  # what one has
 MOST_LINES = 1000  # of training steps, which are thinned out to so many
-PARTS = ("style.css", "texts.js", "rows.js", "chart.js", "watch.js")
+SCRIPTS = ("texts.js", "rows.js", "chart.js", "watch.js")
 
 
 def write_page(history: str | Path, page: str | Path, title: str) -> None:
@@ -59,13 +58,10 @@ def page_of(lines: Sequence[Mapping[str, Any]], title: str) -> str:
         by_kind[line["kind"]].append(line)
     by_kind["train"] = by_kind["train"][:: max(1, -(-len(by_kind["train"]) // MOST_LINES))]
     record = {"title": title, **by_kind, "advice": [asdict(own) for own in advice(lines)]}
-    # "<" would end the script in which the record stands, or begin a comment.
-    record_text = json.dumps(record, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-    text = _part("watch.html")
-    for name in PARTS:
-        text = text.replace(f"{{{name}}}\n", _part(name))
-    return text.replace("{record}", record_text)
-
-
-def _part(name: str) -> str:
-    return (files(__package__) / "page" / name).read_text(encoding="utf-8")
+    return assembled(
+        parts(__package__, "body.html"),
+        style=parts(__package__, "style.css"),
+        script=parts(__package__, *SCRIPTS),
+        title=title,
+        data={"record": record},
+    )

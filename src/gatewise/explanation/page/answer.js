@@ -1,4 +1,3 @@
-
 // The answer, how far to rely on its explanation, the parts that add up, and what would change it.
 
 function answerSection() {
@@ -20,11 +19,9 @@ function trustSection() {
   const kind = { reliable: "reliable", rough: "rough", "do not rely on this": "distrust" }[found.verdict];
   const rows = [[w.gap, `${percent(found.gap)}, ${found.points} ${w.points}`, w.wanted.gap], [w.ratio, found.ratio === null ? w.notMeasured : plain(found.ratio), w.wanted.ratio],
     ...["agreement", "randomised", "noise"].map((name) => [w[name], found[name] === null ? w.notMeasured : plain(found[name]), w.wanted[name]])];
-  const table = h("table", {}, h("thead", {}, h("tr", {}, ...[w.measure, w.found, w.reliableFrom].map((text) => h("th", { scope: "col" }, text)))),
-    h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map((text) => h("td", {}, text))))));
   const reasons = found.reasons.length ? h("ul", {}, ...found.reasons.map((text) => h("li", {}, text))) : null;
   return section("trust", w.how, "", h("p", { class: `verdict ${kind}` }, { reliable: "✓", rough: "≈", distrust: "✕" }[kind], " ", w[kind]), reasons,
-    h("p", { class: "quiet" }, w.verdictNote), h("details", {}, h("summary", {}, w.numbers), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": w.how }, table)));
+    h("p", { class: "quiet" }, w.verdictNote), numbersBehind(w.how, () => [[w.measure, w.found, w.reliableFrom], rows]));
 }
 
 // What a step is called where it stands alone.
@@ -55,6 +52,20 @@ function becauseSection() {
     h("p", { class: "quiet" }, `${w.usual}: ${now.attribution.usual}`));
 }
 
+// How the answer that is printed is put together; of a largest one, what else it could have been.
+function compositionSection() {
+  const w = words(), found = report.composition;
+  if (!found) return null;
+  let sum = 0;
+  const rows = found.pieces.map(({ text, value }) => { const row = { text, from: sum, to: sum + value, shown: signed(value) }; sum += value; return row; });
+  rows.push({ text: w.score, from: 0, to: found.value, shown: signed(found.value), kind: "total" });
+  const rivals = found.rivals.length ? h("p", { class: "quiet" }, `${w.rivals}: ${found.rivals.map(({ text, value }) => `${text} ${plain(value)}`).join("; ")}`) : null;
+  const most = found.occluded.map((value, step) => ({ value, step })).sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, 5).filter(({ value }) => value);
+  const own = report.inputs.find((one) => one.name === found.input);
+  const hidden = most.length ? h("p", {}, `${w.fallsBy}: ${most.map(({ value, step }) => `${stepTitle(own, step)} ${signed(value)}`).join("; ")}`) : null;
+  return section("composition", w.composition, w.compositionNote, figure(found.text, bars(rows, w.composition), [w.label, w.added], () => [...found.pieces.map((one) => [one.text, one.value]), [w.score, found.value]]), rivals, hidden);
+}
+
 function flipSection() {
   const w = words(), found = report.flip;
   if (!found) return null;
@@ -74,9 +85,9 @@ function togetherSection() {
 function madeSection() {
   const w = words(), p = report.provenance, entries = [[w.data, `${p.data}, ${w.rowOf} ${p.row}`], [w.cell, p.cell], [w.fingerprint, p.fingerprint.slice(0, 16)], [w.command, p.command], [w.method, p.method], [w.seed, String(p.seed)],
     [w.seconds, plain(p.seconds)], [w.versions, Object.entries(p.versions).map(([name, version]) => `${name} ${version}`).join(", ")]];
-  const titles = { attribution: w.read, because: w.because, contrasts: w.contrast, connectivity: w.map, memory: w.memory, streams: w.gates, gate_ablation: w.gateFor, units: w.units, flip: w.flip, interactions: w.together, walk: w.walk, reliability: w.how };
+  const titles = { attribution: w.read, because: w.because, composition: w.composition, contrasts: w.contrast, connectivity: w.map, memory: w.memory, streams: w.gates, grids: w.grids, gate_ablation: w.gateFor, units: w.units, flip: w.flip, interactions: w.together, walk: w.walk, reliability: w.how };
   const missing = Object.entries(report.missing).map(([name, why]) => `${titles[name]}: ${why}`);
-  const equations = document.getElementById("equations");
+  const equations = at("equations");
   return section("made", w.made, "", h("dl", {}, ...entries.filter(([, text]) => text).flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])), h("h3", {}, w.equations),
     equations ? equations.content.cloneNode(true) : h("pre", { tabindex: 0 }, p.equations.join("\n")), missing.length ? h("h3", {}, w.missing) : null, missing.length ? h("ul", {}, ...missing.map((text) => h("li", {}, text))) : null);
 }

@@ -1,4 +1,3 @@
-
 // The input, coloured by what each step adds, with a cursor that other parts follow.
 
 const cursor = { input: 0, step: 0, contrast: -1 };
@@ -56,7 +55,7 @@ function keys(box, input, before = 1, back = before) {
     if (by === undefined) return;
     event.preventDefault();
     moveTo(input, Math.max(0, Math.min(report.inputs[input].labels.length - 1, (cursor.input === input ? cursor.step : 0) + by)));
-    document.getElementById("spoken").textContent = reading(cursor.input, cursor.step);
+    at("spoken").textContent = reading(cursor.input, cursor.step);
   });
 }
 

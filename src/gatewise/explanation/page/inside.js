@@ -1,4 +1,3 @@
-
 // What went on inside: which step reaches which, memory, gates over time, what gates and units are for.
 
 function mapSection() {
@@ -10,7 +9,7 @@ function mapSection() {
     line.textContent = w.mapCell(found.outputs[r], `${found.inputs[c]}${labels[found.inputs[c]] ? ` “${labels[found.inputs[c]]}”` : ""}`, plain(values[r * width + c]));
     return line.textContent;
   });
-  return section("map", w.map, w.mapNote, figure("", h("div", {}, picture, line), [w.output, w.inputStep, w.value], () => Array.from(values, (value, i) => [found.outputs[Math.floor(i / width)], found.inputs[i % width], value])), found.skipped ? h("p", { class: "quiet" }, found.skipped) : null);
+  return section("map", w.map, w.mapNote, figure("", h("div", {}, picture, line), [w.output, w.inputStep, w.value], () => Array.from(values, (value, i) => [found.outputs[Math.floor(i / width)], found.inputs[i % width], value]), w.map), found.skipped ? h("p", { class: "quiet" }, found.skipped) : null);
 }
 
 let memoryAt = 0;
@@ -107,7 +106,7 @@ function gateForSection() {
   if (!found?.length) return null;
   const rows = found.map(({ layer, gate, effect, answer }) => ({ text: `${layerName(layer)}, ${gate}`, from: 0, to: effect, shown: signed(effect), answer }));
   const turned = found.filter((one) => one.answer).map((one) => h("li", {}, `${layerName(one.layer)}, ${one.gate}: ${w.becomes(one.answer)}`));
-  return section("gate-for", w.gateFor, w.gateForNote, figure("", bars(rows, w.gateFor), [w.layer, w.gate, w.effect, w.answer], () => found.map((one) => [layerName(one.layer), one.gate, one.effect, one.answer])), turned.length ? h("ul", {}, ...turned) : null);
+  return section("gate-for", w.gateFor, w.gateForNote, figure("", bars(rows, w.gateFor), [w.layer, w.gate, w.effect, w.answer], () => found.map((one) => [layerName(one.layer), one.gate, one.effect, one.answer]), w.gateFor), turned.length ? h("ul", {}, ...turned) : null);
 }
 
 function unitsSection() {

@@ -1,34 +1,7 @@
+// What every part of the page is made of: packed arrays, sections, charts with a table behind them.
 
-"use strict";
-// What every part of the page is made of: elements, numbers as text, arrays, charts with a table behind them.
-
-const report = JSON.parse(document.getElementById("report").textContent);
-let chinese = (navigator.language || "").startsWith("zh");
-const words = () => WORDS[chinese ? "zh" : "en"];
-
-function made(space, name, attributes, children) {
-  const found = space ? document.createElementNS(space, name) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) found.addEventListener(key.slice(2), value);
-    else if (key === "style") Object.assign(found.style, value);
-    else if (value !== null && value !== false) found.setAttribute(key, value === true ? "" : value);
-  }
-  found.append(...children.filter((child) => child !== null && child !== undefined));
-  return found;
-}
-const h = (name, attributes = {}, ...children) => made("", name, attributes, children);
-const s = (name, attributes = {}, ...children) => made("http://www.w3.org/2000/svg", name, attributes, children);
-
-// Three digits; a sign only where one is meant.
-function plain(value) {
-  if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
-  const size = Math.abs(value);
-  const text = size >= 1e5 || (size && size < 1e-3) ? size.toExponential(2) : Number(size.toPrecision(3)).toString();
-  return (value < 0 && Number(text) ? "−" : "") + text;
-}
-const signed = (value) => (value > 0 && plain(value) !== "0" ? "+" : "") + plain(value);
-const percent = (value) => (value === null ? "–" : `${plain(100 * value)} %`);
+const report = JSON.parse(at("report").textContent);
+const words = () => WORDS[both("en", "zh")];
 
 function bytes(base64) {
   const text = atob(base64), found = new Uint8Array(text.length);
@@ -52,17 +25,9 @@ function section(id, title, note, ...children) {
   return h("section", { id, "aria-labelledby": `${id}-title` }, h("h2", { id: `${id}-title` }, title), note ? h("p", { class: "quiet" }, note) : null, ...children);
 }
 
-// A picture with its numbers, which are written when somebody asks for them. `rows()`: an array of arrays.
-function figure(caption, picture, head, rows) {
-  const place = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption || words().numbers });
-  const details = h("details", {}, h("summary", {}, words().numbers), place);
-  details.addEventListener("toggle", () => {
-    if (place.firstChild) return;
-    const cell = (value) => h("td", { class: typeof value === "number" ? "number" : null }, typeof value === "number" ? plain(value) : value ?? "–");
-    place.append(h("table", {}, h("thead", {}, h("tr", {}, ...head.map((text) => h("th", { scope: "col" }, text)))),
-      h("tbody", {}, ...rows().map((row) => h("tr", {}, ...row.map(cell))))));
-  });
-  return h("figure", {}, caption ? h("figcaption", {}, caption) : null, picture, details);
+// A picture with its numbers. `rows()`: an array of arrays. Without a caption it needs a name.
+function figure(caption, picture, head, rows, name = caption) {
+  return h("figure", {}, caption ? h("figcaption", {}, caption) : null, picture, numbersBehind(name, () => [head, rows()]));
 }
 
 // Rows with a label, a bar from one number to another, and a number: [{ text, from, to, shown, kind }].
@@ -76,7 +41,7 @@ function bars(rows, label) {
 }
 
 // Pictures in which there is text are drawn as wide as they are shown, so that it can be read on a phone.
-const wide = () => Math.max(300, Math.min(760, document.getElementById("main").clientWidth - 32));
+const wide = () => Math.max(300, Math.min(760, at("main").clientWidth - 32));
 
 // Columns over steps or units, one number each, with what the highest one is. What is not finite is paler, and fills its place.
 function columns(values, label, shown, over) {

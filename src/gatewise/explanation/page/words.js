@@ -1,8 +1,7 @@
-
 // Every sentence of the page, in its languages. `tests` compare their keys.
 const WORDS = {
   en: {
-    switch: "中文", dark: "Dark", light: "Light", numbers: "Numbers", step: "step", layer: "Layer", value: "Value", unit: "unit",
+    step: "step", layer: "Layer", value: "Value", unit: "unit",
     explained: (model, task) => `What ${model || "the model"} (${task}) answered, and why`,
     sure: (p) => `It gives this answer a probability of ${p}.`,
     between: (low, high, share) => `With ${share} certainty between ${low} and ${high}.`,
@@ -37,10 +36,13 @@ const WORDS = {
     gates: "Gates and states over time", shades: (n) => `Shown in ${n} shades of each unit's own range; one row is a unit, the longest memory on top.`,
     dropped: (kept, all) => `${kept} of ${all} units, so that the file stays small.`,
     unitLines: (unit) => `Unit ${unit}, all values`, open: "open", shut: "shut", noUnpack: "This browser cannot unpack the values (DecompressionStream).",
+    grids: "Gates and memories over the image", gridsNote: "Of a layer that reads the image from its corners: every position keeps part of what its neighbours above and before it hand on.", gridPlace: "position",
     gateFor: "What each gate is for", gateForNote: "How the score changes when a gate is held at its mean over all steps.", gate: "gate", effect: "effect", becomes: (a) => `the answer becomes ${a}`,
     units: "Units that follow something", unitsNote: "Correlation proposes, silencing decides: a unit is confirmed only if holding it at its mean costs most where the feature says so.",
     follows: (unit, layer, feature) => `Unit ${unit} of ${layer} follows “${feature}”`, confirmed: "confirmed by silencing", proposed: "only proposed: silencing it changes nothing there",
     correlated: (r, unseen, chance) => `correlation ${r}, on the unseen half ${unseen}; among shifted copies at most ${chance}`, costs: "Silencing it costs",
+    composition: "How the answer is put together", compositionNote: "All that the printed number consists of, plain methods too. These parts add up to it.",
+    rivals: "It is the largest of several; the others came to", fallsBy: "How much the printed number falls when a step is the usual one",
     flip: "The fewest steps that change the answer", flips: (steps, answer) => `Replacing ${steps} by the usual step makes it say “${answer}”.`,
     noFlip: "No number of steps that was tried changes the answer.", fewest: "No smaller number of steps does it.", greedy: "Found by trying the most relevant steps first; a smaller number may exist.",
     together: "Phrases that act together", act: (a, b, x, y, z, d) => `“${a}” alone adds ${x}, “${b}” alone ${y}, both ${z}: ${d} beyond their sum.`,
@@ -50,7 +52,7 @@ const WORDS = {
     parts: { encoder: "encoder", decoder: "decoder" },
   },
   zh: {
-    switch: "English", dark: "深色", light: "浅色", numbers: "数值", step: "步", layer: "层", value: "量", unit: "单元",
+    step: "步", layer: "层", value: "量", unit: "单元",
     explained: (model, task) => `${model || "模型"}（${task}）的回答及其原因`,
     sure: (p) => `模型给这个回答的概率是 ${p}。`,
     between: (low, high, share) => `有 ${share} 的把握在 ${low} 与 ${high} 之间。`,
@@ -85,10 +87,13 @@ const WORDS = {
     gates: "门与状态随时间的变化", shades: (n) => `按每个单元自己的范围分为 ${n} 级深浅；一行是一个单元，记忆最长的在上。`,
     dropped: (kept, all) => `只显示 ${all} 个单元中的 ${kept} 个，使文件保持较小。`,
     unitLines: (unit) => `单元 ${unit} 的全部量`, open: "开", shut: "关", noUnpack: "此浏览器无法解压数值（DecompressionStream）。",
+    grids: "图像各处的门与记忆", gridsNote: "该层从图像的四个角读起：每个位置保留上方与前方相邻位置传来的一部分。", gridPlace: "位置",
     gateFor: "每个门的作用", gateForNote: "把一个门固定在它各步的均值时，得分如何变化。", gate: "门", effect: "变化", becomes: (a) => `回答变为 ${a}`,
     units: "跟随某种特征的单元", unitsNote: "相关只提出猜测，静默才能证实：只有把单元固定在均值后，损失正好出现在该特征处，才算证实。",
     follows: (unit, layer, feature) => `${layer}的单元 ${unit} 跟随“${feature}”`, confirmed: "静默证实", proposed: "仅为猜测：静默它并无影响",
     correlated: (r, unseen, chance) => `相关 ${r}，在未见的一半上 ${unseen}；平移副本中最高 ${chance}`, costs: "静默它的代价",
+    composition: "回答由什么组成", compositionNote: "打印出的数字的全部组成部分，包括普通方法；它们相加得到这个数字。",
+    rivals: "它是几项中最大的；其他各项为", fallsBy: "把某一步换成通常的一步时，打印出的数字下降多少",
     flip: "改变回答所需的最少步数", flips: (steps, answer) => `把 ${steps} 替换为通常步，它就会说“${answer}”。`,
     noFlip: "尝试过的任何步数都不能改变回答。", fewest: "更少的步数做不到。", greedy: "从最相关的步开始尝试得到；可能存在更少的步数。",
     together: "共同起作用的短语", act: (a, b, x, y, z, d) => `“${a}”单独贡献 ${x}，“${b}”单独 ${y}，两者一起 ${z}：比相加多 ${d}。`,

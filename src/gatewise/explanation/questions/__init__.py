@@ -9,6 +9,7 @@ from ...errors import OptionError
 from ..question import Ask, Question
 
 WITHOUT_QUERY = ("generate", "caption")  # tasks whose data are no tables
+_OTHERS = ("sequential",)  # tasks whose models other libraries have trained
 
 
 def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple[Question, str]:
@@ -27,13 +28,20 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     """
     if "query" in reading and model.task in WITHOUT_QUERY:
         raise OptionError(f"query is not an option for models of the task '{model.task}'. Leave it out")
-    found: tuple[Question, str] = import_module(f".{model.task}", __name__).question(model, data, row, ask, **reading)
+    found: tuple[Question, str] = _of(model).question(model, data, row, ask, **reading)
     return found
 
 
 def of_text(model: Any, text: str) -> Any:
     """A text as data for `question`. OptionError if the model reads no text, or more than one."""
-    module = import_module(f".{model.task}", __name__)
+    module = _of(model)
     if not hasattr(module, "of_text"):
         raise OptionError(f"a model of the task '{model.task}' reads no text. Leave --text out, and name its DATA")
     return module.of_text(model, text)
+
+
+def _of(model: Any) -> Any:
+    """The file of a model's task. OptionError if there is none."""
+    if model.task in _OTHERS:
+        raise OptionError("a model of another library cannot be explained, only one that `gatewise fit` made")
+    return import_module(f".{model.task}", __name__)

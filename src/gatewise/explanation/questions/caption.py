@@ -9,7 +9,7 @@ import numpy as np
 
 from ...tasks.caption.architecture import encode
 from ..packed import Packed
-from ..question import Ask, Part, Question, Reading, chosen_row, chosen_step, must_have_network
+from ..question import Ask, Part, Question, Reading, chosen_row, must_have_network
 from ..report import Input
 from .written import Written
 
@@ -26,7 +26,6 @@ def question(
     own = every.take(np.array([chosen_row(row, len(every), every.name)]))
     net, words = predictor.net, predictor.tokens
     [[best, *_]] = predictor.decode(own)
-    tokens = [*best.tokens.tolist(), words.end]
     found, image = Reading(), _Image(net.encoder, own.values)
     found.add(image.shown, [image.part])
 
@@ -40,15 +39,16 @@ def question(
         encode,
         encoded,
         found,
-        tokens=tokens,
+        ask,
+        tokens=best.tokens.tolist(),
         start=words.start,
-        step=chosen_step(ask.step, len(tokens), 0),
-        spell=lambda token: {words.start: "(start)", words.end: "(end)"}.get(token) or words.text(np.array([token])),
+        end=words.end,
+        piece=lambda token: words.text(np.array([token])),
         separator=" ",
         text=words.text(best.tokens),
         usual="the mean colour of the training images, and the mean embedding of all words",
     )
-    return asked.question(ask), every.name
+    return asked.question(), every.name
 
 
 class _Image:

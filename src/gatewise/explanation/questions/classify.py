@@ -13,11 +13,12 @@ import numpy as np
 
 from ...data.sequences import Sequences
 from ...tasks.classify.architecture import average, read_words, scores_of_steps
-from ...tasks.classify.inputs import Inputs, pieces
+from ...tasks.classify.inputs import Inputs, Numbers, pieces
 from ...tasks.classify.predictor import Predictor
 from ..question import (
     FEW_ROWS,
     KNOWN_WORDS,
+    OF_TRAINING,
     USUAL_ROWS,
     Ask,
     Part,
@@ -30,6 +31,7 @@ from ..question import (
     pair,
 )
 from ..report import Answer, Choice, Input, Target
+from .naming import of_classifier
 from .shown import labels_of, number_text, series
 
 _CHOICES = 5
@@ -43,7 +45,8 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     must_have_network(predictor.net)
     found = predictor.read(data, **reading)
     own = found.take([chosen_row(row, len(found), found.name)])
-    return _Row(model, predictor, own, found.take(range(min(USUAL_ROWS, len(found))))).question(ask), found.name
+    some = found.take(range(min(USUAL_ROWS, len(found))))
+    return _Row(model, predictor, own, some, found).question(ask), found.name
 
 
 def of_text(model: Any, text: str) -> Sequences:
@@ -57,10 +60,11 @@ class _Row:
 
     Args:
         some: Sequences that the usual step and the base rates are those of, if they are not too few.
+        data: All sequences, that units are named by.
     """
 
-    def __init__(self, model: Any, predictor: Predictor, own: Sequences, some: Sequences):
-        self.model, self.predictor, self.targets = model, predictor, predictor.targets
+    def __init__(self, model: Any, predictor: Predictor, own: Sequences, some: Sequences, data: Sequences):
+        self.model, self.predictor, self.targets, self.data = model, predictor, predictor.targets, data
         self.reader = Reader(predictor, own, some)
         self.classes = [str(name) for name in self.targets.classes]
         self.predicted = predictor.outputs(own, np.arange(1))[0]
@@ -127,23 +131,20 @@ class _Row:
             lambda found: found[:, 0] * scale + mean,
         )
 
-    def _asked(self, target: Target, answer: Answer, score: Any, answers: Any = None, **more: Any) -> Question:
+    def _asked(self, target: Target, answer: Answer, score: Any, **more: Any) -> Question:
         """A question whose score is made of what `_logits` gives."""
         reader = self.reader
-
-        def scores(net: Any, arrays: Sequence[Any]) -> Any:
-            return score(self._logits(net, arrays))
-
         return Question(
             answer=answer,
             target=target,
             inputs=reader.inputs,
             parts=reader.parts,
             usual=reader.usual,
-            scores=scores,
-            answers=None if answers is None else lambda net, arrays: answers(self._logits(net, arrays)),
+            outputs=self._logits,
+            score=score,
             network=self.predictor.net,
             trainable=lambda: self.model.model_,
+            units=lambda seed: of_classifier(self.predictor, self.data, seed),
             **more,
         )
 
@@ -191,7 +192,9 @@ class Reader(Reading):
         self._static: int | None = None
         self._categories: list[list[int]] = [[] for _ in members]
         self.usual, text = f"the mean step of {len(some):,} rows of {some.name}", self._read.text
-        if len(some) < FEW_ROWS and text is not None and not self._read.numbers and not self._read.categories:
+        if self._read.counted:
+            self.usual, some = OF_TRAINING, own
+        elif len(some) < FEW_ROWS and text is not None and not self._read.numbers and not self._read.categories:
             words, separator, called = text.words[:KNOWN_WORDS], " ", "words"
             if text.tokens == "characters":
                 separator, called = "", "characters"
@@ -208,7 +211,7 @@ class Reader(Reading):
         for place in range(len(self._read.categories)):
             self._add_category(own, place, encoded, others, members)
         if self._words == [] and not any(self._categories) and self._static is None:
-            self.usual = "the mean of the training data"
+            self.usual = OF_TRAINING
 
     def steps(self, number: int, member: Any, arrays: Sequence[Any]) -> Any:
         """(T, N, D) what the layers of a network read, from the arrays of all parts."""
@@ -229,11 +232,14 @@ class Reader(Reading):
         [tokens] = text.cut(own)
         self._steps = len(tokens)
         shown = Input(name="text", kind="tokens", labels=tokens, separator="" if text.tokens == "characters" else " ")
+        counts = text.counts[:KNOWN_WORDS] if self._read.counted else None
+        if counts is not None:
+            others = [text.ids([text.words[:KNOWN_WORDS]]) | {"lengths": np.array([len(counts)])}]
         parts = []
         for member in members:
             values = read_words(member, encoded)[:, 0]
-            usual = mean_of([_inside(read_words(member, one), one["lengths"]) for one in others], len(values))
-            parts.append(Part(None, values, usual))
+            every = [_inside(read_words(member, one), one["lengths"]) for one in others]
+            parts.append(Part(None, values, mean_of(every, len(values), counts)))
         self._words = self.add(shown, parts)
 
     def _add_varying(self, own: Sequences, some: Sequences) -> None:
@@ -243,7 +249,7 @@ class Reader(Reading):
         C = self._read.channels
         missing = np.flatnonzero(np.concatenate([column.missing for column in columns]))
         usual = np.zeros_like(values)  # of scaled numbers the mean of training
-        usual[:, C:] = self._read.varying(some)[:, C:].mean(0)
+        usual[:, C:] = _gaps(columns) if self._read.counted else self._read.varying(some)[:, C:].mean(0)
         channels = np.concatenate([np.arange(C), missing]).astype(np.int64)
         shown = series(name, [own.steps[column.name] for column in columns], labels_of(own))
         [self._varying] = self.add(shown, [Part(None, values, usual, channels)])
@@ -262,7 +268,11 @@ class Reader(Reading):
             channels += [first + k for k in range(len(column.mean))]
             channels += [first + int(k) for k in np.flatnonzero(column.missing)]
         shown = series("constants", [own.static[column.name] for column in columns], [""])
-        part = Part(None, values(own), mean_of([values(some)], 1), np.array(channels))
+        usual = mean_of([values(some)], 1)
+        if self._read.counted:  # of scaled numbers the mean is 0
+            each = [one for column in columns for one in (np.zeros(len(column.mean)), _gaps([column]))]
+            usual = np.concatenate(each)[None].astype(np.float32)
+        part = Part(None, values(own), usual, np.array(channels))
         [self._static] = self.add(shown, [part])
 
     def _add_category(
@@ -274,13 +284,20 @@ class Reader(Reading):
         for member in members:
             embed = member.categories[place]
             values = embed(encoded["categories"][steps, 0, place])
+            counts = column.counts if self._read.counted else None
             every = [_inside(embed(one["categories"][..., place]), one["lengths"]) for one in others]
-            usual = mean_of(every, len(values))
-            parts.append(Part(None, values, usual))
+            if counts is not None:
+                every = [embed(1 + np.arange(len(column.levels)))]
+            parts.append(Part(None, values, mean_of(every, len(values), counts)))
         labels = [str(one) for one in own.column(column.name).strings()]
         shown = Input(name=column.name, kind="tokens", labels=labels, separator=" ")
         for number, part in enumerate(self.add(shown, parts)):
             self._categories[number].append(part)
+
+
+def _gaps(columns: Sequence[Numbers]) -> list[float]:
+    """How often training lacked each channel of these that it ever lacked."""
+    return [column.absent[channel] for column in columns for channel in np.flatnonzero(column.missing)]
 
 
 def _inside(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:

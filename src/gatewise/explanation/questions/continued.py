@@ -18,6 +18,7 @@ from ...tasks.generate.numbers.examples import Examples, Steps
 from ..packed import Packed
 from ..question import LONGEST, Ask, Part, Question, Reading, chosen_name, chosen_row, chosen_step, must_have_network
 from ..report import Answer, Input, Target
+from .naming import of_generator
 from .shown import labels_of, number_text
 
 
@@ -27,14 +28,15 @@ def question(model: Any, data: Any, row: int, ask: Ask, *, encoding: str = "utf-
     must_have_network(model._net)
     found = model._read_numbers(data, encoding)
     own = found.take([chosen_row(row, len(found), found.name)])
-    return _Steps(model, own, ask.step).question(ask), found.name
+    return _Steps(model, own, found, ask.step).question(ask), found.name
 
 
 class _Steps:
     """Steps of a sequence, and what questions about the next one have in common."""
 
-    def __init__(self, model: Any, own: Sequences, step: int | None):
+    def __init__(self, model: Any, own: Sequences, data: Sequences, step: int | None):
         self.model, self.net, self.learned = model, model._net, model.numbers_
+        self.data = data
         self.channels, self.layout, self.expected = (
             self.learned.channels,
             self.learned.layout,
@@ -88,14 +90,12 @@ class _Steps:
             inputs=self.reading.inputs,
             parts=self.reading.parts,
             usual=self.usual,
-            scores=lambda net, arrays: self._scores(net, arrays, channel),
-            answers=None if real else lambda net, arrays: self._bits(net, arrays, channel),
+            outputs=lambda net, arrays: self._scores(net, arrays, channel),
+            answers=None if real else lambda odds: [str(int(one > 0)) for one in odds],
             network=self.net,
             trainable=lambda: self.model.model_,
+            units=lambda seed: of_generator(self.net, self.learned, self.data, seed),
         )
-
-    def _bits(self, net: Any, arrays: Sequence[Any], channel: int) -> list[str]:
-        return [str(int(one > 0)) for one in self._scores(net, arrays, channel)]
 
     def _scores(self, net: Any, arrays: Sequence[Any], channel: int) -> Any:
         """(N,)"""

@@ -1,7 +1,7 @@
 """Why a step surprises the network: how unlikely it is, given the steps before it.
 
 An anomaly score also knows rules that are no network, such as how far a value lies from the last ones. What is
-explained is the network's share of it, in nats.
+attributed is what the network finds unlikely, in nats; how the score itself is put together is the composition.
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ from typing import Any
 import numpy as np
 
 from ...tasks.detect.architecture import FREEDOM, LEAST_SCALE, features, reconstruct_newest
+from ...tasks.detect.predictor import CHUNK
 from ...tasks.detect.series import filled_forward
+from ..composition import Composition
 from ..packed import Packed
 from ..question import LONGEST, Ask, Part, Question, Reading, chosen_name, chosen_row, chosen_step, must_have_network
 from ..report import Answer, Input, Target
+from ..units import NamedUnit
+from .detect_pieces import Scored
+from .naming import MOST_STEPS, of_detector
 from .shown import number_text
 
 
@@ -34,21 +39,23 @@ class _Step:
 
     def __init__(self, model: Any, predictor: Any, series: Any, row: int, ask: Ask):
         self.model, self.predictor, self.net, self.channels = model, predictor, model._net, series.channels
-        values = series.values[row]
+        self.row = values = series.values[row]
         self.found = predictor.surprises(values)
         self.step = chosen_step(ask.step, len(values), int(np.argmax(self.found.scores)))
         first = max(0, self.step + 1 - LONGEST)
         self.values = np.asarray(values[first : self.step + 1], np.float64)
         reader = predictor.errors
         before = reader.start()
-        if first:
-            _, before = reader.read(values[:first], before)
+        for start in range(0, first, CHUNK):
+            reader.read(values[start : min(start + CHUNK, first)], before)
         self.z = reader.scale.apply(self.values)
         self.filled, self.observed = filled_forward(self.z, before.last)
         self.window, self.distribution = reader.window, reader.distribution
         self.constant = reader.scale.constant
         time = series.time(model.time)
         named = {} if time is None else series.named(row, slice(first, self.step + 1), time)
+        times = None if time is None else np.asarray(series.named(row, slice(0, MOST_STEPS), time)[time])
+        self.times = None if times is None or times.dtype.kind != "M" else times
         labels = [str(one).removesuffix(".000000") for one in named[time]] if time is not None else None
         self.reading = Reading()
         shown = Input(
@@ -88,10 +95,32 @@ class _Step:
             inputs=self.reading.inputs,
             parts=self.reading.parts,
             usual="the mean of the training data; before the first step shown, a state of zeros",
-            scores=lambda net, arrays: self._nats(net, arrays, own),
+            outputs=lambda net, arrays: self._nats(net, arrays, own),
             network=self.net,
             trainable=lambda: self.model.model_,
+            composition=lambda: self._composition(None if whole else own[0], name),
+            units=None if self.net.predictor is None else self._units,
         )
+
+    def _composition(self, channel: int | None, name: str) -> Composition:
+        series = self.row[: self.step + 1]
+        scored = Scored(self.predictor, series, len(series) - len(self.values), channel)
+        what = "the anomaly score" if channel is None else f"the anomaly score of {name} by itself"
+        return scored.composition(f"{what} at step {self.step}", "series")
+
+    def _units(self, seed: int) -> list[NamedUnit]:
+        """Units of the step predictor, by what they follow in the first steps of the series."""
+        z = self.predictor.errors.scale.apply(np.asarray(self.row[:MOST_STEPS], np.float64))[:, None]
+        filled, observed = filled_forward(z)
+
+        def nats(net: Any) -> np.ndarray:
+            y, _ = net.predictor.layers(features(net, {"values": filled, "observed": observed}), None)
+            change, scale = _read_out(net, net.predictor.head, y[:-1])
+            lost = self._energy(net, filled[1:], filled[:-1] + change, scale)[:, 0]
+            seen = observed[1:, 0]
+            return np.append((lost * seen).sum(-1) / np.maximum(seen.sum(-1), 1), 0.0)  # behind the last one is none
+
+        return of_detector(self.net, filled[:, 0].astype(np.float64), self.channels, self.times, nats, seed)
 
     def _nats(self, net: Any, arrays: Sequence[Any], own: Sequence[int]) -> Any:
         """(N,) mean negative log-likelihood of the values of some channels at the last step."""

@@ -16,9 +16,14 @@ from ...data.tables.timezones import as_written
 from ...errors import OptionError
 from ...tasks.forecast.architecture import forward_direct, forward_steps, per_row, rows, step_features
 from ...tasks.forecast.heads import LEAST, SHARPNESS, NegativeBinomial, Quantiles
+from ...tasks.forecast.split import Part as Windows
+from ..composition import Composition, Piece
 from ..packed import Packed
 from ..question import Ask, Part, Question, Reading, chosen_name, chosen_row, must_have_network
 from ..report import Answer, Choice, Input, Target
+from ..units import NamedUnit
+from .forecast_pieces import composed, occluded, of_forecast, of_network, of_plain
+from .naming import of_forecaster
 from .shown import number_text
 
 
@@ -37,10 +42,18 @@ class _Series:
 
     def __init__(self, model: Any, predictor: Any, table: Any):
         self.model, self.predictor, self.net = model, predictor, predictor.net
+        self.table = table
         self.targets, self.window = predictor.targets, predictor.window
         [(_, cut, self.forecast)] = predictor.continuations(table)
         origin = int(cut.data.offsets[1]) - predictor.horizon
-        batch = cut.series(model.calendar).batch(np.zeros(1, np.int64), np.array([origin]), self.window)
+        self.cut, self.origin = cut, origin
+        series = cut.series(model.calendar)
+        [(_, own, plain, each)] = predictor.both(series, Windows(np.array([origin]), np.ones(1, np.int64)))
+        self.found = own, plain, each
+        keys = predictor.keys_of(series, np.zeros(1, np.int64))
+        of_key = predictor.own_shares.get(keys[0], predictor.share) if keys else predictor.share
+        self.share = 0.0 if own is None else 1.0 if plain is None else of_key
+        batch = series.batch(np.zeros(1, np.int64), np.array([origin]), self.window)
         self.batch, self.loc, self.scale = batch.arrays(), batch.loc[0], batch.scale[0]
         times = None if table.time is None else as_written(cut.data.steps[table.time])
         self._times = [] if times is None else [str(one).removesuffix(".000000") for one in times]
@@ -112,9 +125,46 @@ class _Series:
             inputs=self.reading.inputs,
             parts=self.reading.parts,
             usual="the mean of the series' own window",
-            scores=lambda net, arrays: self._values(net, arrays, column, horizon, place),
+            outputs=lambda net, arrays: self._values(net, arrays, column, horizon, place),
             network=self.net,
             trainable=lambda: self.model.model_,
+            composition=lambda: self._composition(column, horizon, place, ask.quantile),
+            units=self._units,
+        )
+
+    def _composition(self, column: int, horizon: int, place: int, quantile: float | None) -> Composition:
+        own, plain, each = self.found
+        level = None if quantile is None else list(self.model.quantiles).index(quantile)
+        network, methods = [], []
+        if own is not None:
+            network = of_network(
+                self.net,
+                self.reading.parts,
+                self._places["past"],
+                lambda net, arrays: self._outputs(net, arrays, column, horizon)[:, place],
+                lambda out: self._linked(self.net, out, column),
+            )
+        if plain is not None and level is None:
+            methods = of_plain(self.predictor.plain, each, column, horizon)
+        elif plain is not None:
+            methods = [Piece(text="plain methods", value=of_forecast(plain, 0, column, horizon, level))]
+        hidden = None
+        if self.net.shape.direct and (level is None or isinstance(self.predictor.head, Quantiles)):  # nothing is drawn
+            hidden = occluded(
+                *(self.predictor, self.cut, self.model.calendar, self.origin - self.window.context_length),
+                self._in_units(self.batch["past"][0].mean(1)),
+                lambda found, row: of_forecast(found, row, column, horizon, level),
+            )
+        return composed(
+            f"the {'' if quantile is None else f'quantile {quantile:g} of the '}forecast of {self.targets[column]}, "
+            f"{horizon} step{'s' if horizon > 1 else ''} ahead",
+            of_forecast(self.forecast, 0, column, horizon, level),
+            network,
+            None if own is None else of_forecast(own, 0, column, horizon, level),
+            "putting quantiles in order" if self.net.shape.direct else "drawing paths instead of their middle",
+            self.share,
+            methods,
+            hidden,
         )
 
     def _interval(self, column: int, horizon: int) -> dict[str, Any]:
@@ -130,11 +180,24 @@ class _Series:
         return {"interval": (float(own[0]), float(own[-1])), "coverage": coverage, "choices": choices}
 
     def _shares(self) -> dict[str, Any]:
-        share = self.predictor.share
-        return {} if share == 1 or self.predictor.plain is None else {"network_share": share, "plain": "plain methods"}
+        return {} if self.share == 1 else {"network_share": self.share, "plain": "plain methods"}
 
     def _values(self, net: Any, arrays: Sequence[Any], column: int, horizon: int, place: int) -> Any:
         """(N,) of what is forecast, in the units of the data."""
+        return self._linked(net, self._outputs(net, arrays, column, horizon)[:, place], column)
+
+    def _units(self, seed: int) -> list[NamedUnit]:
+        place = list(self.model.quantiles).index(0.5) if isinstance(self.predictor.head, Quantiles) else 0
+
+        def locations(net: Any, batch: Mapping[str, Any]) -> Any:
+            if net.shape.direct:
+                return forward_direct(net, batch)[..., place]
+            return self._walked(net, batch, 1)[:, :, None, place]
+
+        return of_forecaster(self.predictor, self.table, 0, self.model.calendar, locations, seed)
+
+    def _outputs(self, net: Any, arrays: Sequence[Any], column: int, horizon: int) -> Any:
+        """(N, P) outputs of the head."""
         ops, N = net.ops, arrays[0].shape[1]
 
         def kept(name: str) -> Any:
@@ -145,15 +208,17 @@ class _Series:
         order = {"past": (1, 2, 0), "covariates": (1, 0, 2), "ahead": (1, 0, 2)}
         for name, at in self._places.items():
             batch[name] = arrays[at][0] if name == "static" else ops.permute(arrays[at], order[name])
-        scale = float(self.scale[column])
         if net.shape.direct:
-            out = forward_direct(net, batch)[:, column, horizon - 1]
-        else:
-            out = self._walked(net, batch, horizon)[:, column]
-        found = out[:, place] * scale + float(self.loc[column])
+            return forward_direct(net, batch)[:, column, horizon - 1]
+        return self._walked(net, batch, horizon)[:, column]
+
+    def _linked(self, net: Any, out: Any, column: int) -> Any:
+        """What is forecast, of the output of the head that is its location."""
+        scale = float(self.scale[column])
+        found = out * scale + float(self.loc[column])
         if isinstance(self.predictor.head, NegativeBinomial):
-            found = (ops.softplus(SHARPNESS * out[:, 0]) / SHARPNESS + LEAST) * scale
-        return ops.exp(found) if self.window.scaling == "log" else found
+            found = (net.ops.softplus(SHARPNESS * out) / SHARPNESS + LEAST) * scale
+        return net.ops.exp(found) if self.window.scaling == "log" else found
 
     def _walked(self, net: Any, batch: Mapping[str, Any], horizon: int) -> Any:
         """(N, C, P) step by step, each after the points before it, where a forecast draws them."""

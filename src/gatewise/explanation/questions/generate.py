@@ -20,7 +20,7 @@ from . import continued
 
 _CHOICES = 8
 _CONTRASTS = 3
-_COUNTED = 20_000  # tokens whose mean embedding is the usual step
+_COUNTED = 20_000  # tokens whose mean embedding is the usual step, where an older file does not know those of training
 _READ = 10_000  # tokens at most that the state before the steps shown has read
 _NAMED = 4_000  # tokens that units are named by
 _FEWEST = 200  # with fewer, it is the mean of all embeddings
@@ -60,14 +60,16 @@ class _Text:
         _, state = self.net.layers(embedding(before[:, None]), None)
         states = state if isinstance(state, tuple) else (state,)
         values = embedding(ids[first : self.step])
-        few, count = len(ids) < _FEWEST, min(len(ids), _COUNTED)
-        usual = mean_of([embedding.weight if few else embedding(ids[:count])], len(values))
-        self.parts = [Part(0, values, usual)]
+        some, self.counted = ids[:_COUNTED], f"{min(len(ids), _COUNTED):,} tokens of {name}"
+        if model.plain_ is not None and len(model.plain_.ids):
+            some, self.counted = model.plain_.ids, f"{len(model.plain_.ids):,} tokens of the training text"
+        elif len(ids) < _FEWEST:
+            some, self.counted = np.arange(len(self.vocabulary)), ""
+        counts = np.bincount(some, minlength=len(embedding.weight))
+        self.parts = [Part(0, values, mean_of([embedding.weight], len(values), counts))]
         self.parts += [Part(None, one[:, 0], np.zeros_like(one[:, 0])) for one in states]
-        counted = f"{count:,} tokens of {name}"
-        self.usual = f"the mean embedding of {'all tokens' if few else counted}; before them, a state of zeros"
-        self.counts = np.bincount(ids[:count], minlength=len(self.vocabulary)) / count
-        self.counted = "" if few else counted
+        self.usual = f"the mean embedding of {self.counted or 'all tokens'}; before them, a state of zeros"
+        self.rates = counts / len(some)
         with np.errstate(all="ignore"):  # damaged weights show in what comes out
             self.chances = log_softmax(self._logits(self.net, [part.values[:, None] for part in self.parts])[0])
         self.names = [_spelled(self.vocabulary, [token])[0] for token in range(len(self.vocabulary))]
@@ -98,8 +100,9 @@ class _Text:
             inputs=[Input(name="text", kind="tokens", labels=self.tokens, separator=separator)],
             parts=self.parts,
             usual=self.usual,
-            scores=lambda net, arrays: self._margin(net, arrays, best, other),
-            answers=lambda net, arrays: [self.names[one] for one in self._logits(net, arrays).argmax(1)],
+            outputs=self._logits,
+            score=lambda logits: logits[:, best] - logits[:, other],
+            answers=lambda logits: [self.names[one] for one in logits.argmax(1)],
             contrasts=lambda: (self._between(best, one) for one in others),
             units=self._units,
             network=self.net,
@@ -124,13 +127,9 @@ class _Text:
         y, _ = net.layers(x, tuple(states) if len(states) > 1 else states[0])
         return net.output(net.dropout(y[-1]))
 
-    def _margin(self, net: Any, arrays: Sequence[Any], best: int, other: int) -> Any:
-        logits = self._logits(net, arrays)
-        return logits[:, best] - logits[:, other]
-
     def _choice(self, token: int) -> Choice:
         chance = float(np.clip(np.exp(self.chances[token]), 0, 1))
-        rate = float(self.counts[token]) if self.counted else None
+        rate = float(self.rates[token]) if self.counted else None
         return Choice(name=self.names[token], probability=chance, base_rate=rate)
 
 

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ...data.sequences import Sequences
+from ...data.sequences import Sequences, text_column
 from ...decoding.viterbi import FORBIDDEN, Chain, viterbi
 from ...tasks.tag.architecture import joined, read_out, read_words
+from ...tasks.tag.features import Words
 from ...tasks.tag.linear import blended
 from ...tasks.tag.sentences import sequences_of
 from ..question import (
     FEW_ROWS,
     KNOWN_WORDS,
+    OF_TRAINING,
     USUAL_ROWS,
     Ask,
     Part,
@@ -32,6 +34,7 @@ from ..question import (
     pair,
 )
 from ..report import Answer, Choice, Input, Other, Target
+from .naming import of_tagger
 from .shown import labels_of, number_text, series
 
 _CHOICES = 5
@@ -45,7 +48,7 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     found = predictor.read(data, **reading)
     own = found.take([chosen_row(row, len(found), found.name)])
     some = found.take(range(min(USUAL_ROWS, len(found))))
-    return _Row(model, own, some).question(ask), found.name
+    return _Row(model, own, some, found).question(ask), found.name
 
 
 def of_text(model: Any, text: str) -> Sequences:
@@ -58,16 +61,20 @@ class _Row:
 
     Args:
         some: Sequences that the usual step and the base rates are those of.
+        data: All sequences, that units are named by.
     """
 
-    def __init__(self, model: Any, own: Sequences, some: Sequences):
+    def __init__(self, model: Any, own: Sequences, some: Sequences, data: Sequences):
         self.model, self.predictor = model, model._predictor()
+        self.data = data
         self.net, self.targets, self.features = self.predictor.net, self.predictor.targets, self.predictor.features
         self.reading = Reading()
         encoded, others = self.features.encode(own), self.features.encode(some)
         self._steps = int(own.lengths[0])
         self.usual, usual = f"the mean step of {len(some):,} rows of {some.name}", others
-        if len(some) < FEW_ROWS and len(self.features.columns) == len(self.features.words) == 1:
+        if self.features.counted:
+            self.usual = OF_TRAINING
+        elif len(some) < FEW_ROWS and len(self.features.columns) == len(self.features.words) == 1:
             known = self.features.words[0].parts["word"][:KNOWN_WORDS]
             usual = self.features.encode(sequences_of([" ".join(known)], self.features)[0])
             self.usual = f"the mean of {len(known):,} words that the model knows"
@@ -92,8 +99,11 @@ class _Row:
         self._tokens: list[int] = []
 
         def add(name: str, labels: list[str], values: np.ndarray, usual: np.ndarray) -> None:
-            part = Part(None, values[:, 0], mean_of([usual.swapaxes(0, 1)[inside]], self._steps))
+            part = Part(None, values[:, 0], usual)
             self._tokens += self.reading.add(Input(name=name, kind="tokens", labels=labels, separator=" "), [part])
+
+        def mean(values: np.ndarray) -> np.ndarray:
+            return mean_of([values.swapaxes(0, 1)[inside]], self._steps)
 
         for place, words in enumerate(self.features.words):
             prefix = f"words.{place}."
@@ -102,18 +112,32 @@ class _Row:
                 for batch in (whole, every)
             )
             labels = [str(one or "") for one in own.steps[words.column].strings()]
-            add(words.column, labels, read_words(self.net.words[place], here), read_words(self.net.words[place], there))
+            part = self.net.words[place]
+            usual = self._of_known(words, part) if self.features.counted else mean(read_words(part, there))
+            add(words.column, labels, read_words(part, here), usual)
         for place, name in enumerate(self.features.categories):
             embed, labels = self.net.categories[place], [str(one) for one in own.steps[name].strings()]
-            add(name, labels, embed(whole["categories"][..., place]), embed(every["categories"][..., place]))
+            if self.features.counted:
+                shares = np.array(self.features.shares[name])
+                usual = mean_of([embed(1 + np.arange(len(shares)))], self._steps, shares)
+            else:
+                usual = mean(embed(every["categories"][..., place]))
+            add(name, labels, embed(whole["categories"][..., place]), usual)
         self._numbers: int | None = None
         if self.features.width:
             columns = [own.steps[name] for name in self.features.means]
             values, C = encoded.numbers, sum(map(len, self.features.means.values()))
             usual = np.zeros_like(values)  # of scaled numbers the mean of training
-            usual[:, C:] = others.numbers[:, C:].mean(0)
+            if self.features.gaps:
+                usual[:, C:] = self.features.absent if self.features.counted else others.numbers[:, C:].mean(0)
             part = Part(None, values, usual, np.arange(values.shape[1]) % C)
             [self._numbers] = self.reading.add(series("series", columns, labels_of(own)), [part])
+
+    def _of_known(self, words: Words, part: Any) -> np.ndarray:
+        """(steps, D) the mean of the most frequent words, as often as training had them."""
+        known, counts = words.parts["word"][:KNOWN_WORDS], words.counts[:KNOWN_WORDS]
+        encoded = words.encode(text_column(words.column, known), np.arange(len(known) + 1))
+        return mean_of([read_words(part, encoded.at(np.arange(len(known))[None]))[0]], self._steps, counts)
 
     def question(self, ask: Ask) -> Question:
         if not self.targets.classes:
@@ -137,8 +161,7 @@ class _Row:
         if outside is not None and bias:
             constant -= bias * float((paths[0] == outside).sum() - (paths[1] == outside).sum())
 
-        def scores(net: Any, arrays: Sequence[Any]) -> Any:
-            found = self._scores(net, arrays)
+        def score(found: Any) -> Any:
             return sum(found[at, :, paths[0][at]] - found[at, :, paths[1][at]] for at in map(int, differ))
 
         order = np.argsort(-chances, kind="stable")
@@ -160,9 +183,9 @@ class _Row:
                 base_rate_of=self.counted,
                 **self._shares(),
             ),
-            scores,
+            score,
             others=(Other(text="the tags beside it", value=constant),) if constant else (),
-            answers=lambda net, arrays: self._tags(net, arrays, step),
+            answers=lambda found: self._tags(found, step),
             contrasts=lambda: (self._of_tag(step, best, one, chances) for one in others),
         )
 
@@ -173,19 +196,21 @@ class _Row:
         return self._asked(
             Target(kind="number", text=f"{columns[place]} at step {step}", unit="", name=columns[place], step=step),
             Answer(text=number_text(float(np.atleast_1d(self.labels[step])[place])), **self._shares()),
-            lambda net, arrays: self._scores(net, arrays)[step, :, place] * scale + center,
+            lambda found: found[step, :, place] * scale + center,
         )
 
-    def _asked(self, target: Target, answer: Answer, scores: Any, **more: Any) -> Question:
+    def _asked(self, target: Target, answer: Answer, score: Any, **more: Any) -> Question:
         return Question(
             answer=answer,
             target=target,
             inputs=self.reading.inputs,
             parts=self.reading.parts,
             usual=self.usual,
-            scores=scores,
+            outputs=self._scores,
+            score=score,
             network=self.net,
             trainable=lambda: self.model.model_,
+            units=lambda seed: of_tagger(self.predictor, self.data, seed),
             **more,
         )
 
@@ -196,9 +221,9 @@ class _Row:
         y, _ = net.layers(x, None, lengths=None)
         return read_out(net, y)
 
-    def _tags(self, net: Any, arrays: Sequence[Any], step: int) -> list[str]:
-        """The network's tag of the step, of each variant."""
-        found = np.array(self._scores(net, arrays)).swapaxes(0, 1)  # (N, T, outputs)
+    def _tags(self, scores: np.ndarray, step: int) -> list[str]:
+        """The network's tag of the step, of each variant, by what `_scores` gave."""
+        found = np.array(scores).swapaxes(0, 1)  # (N, T, outputs)
         bias = float(getattr(self.net, "outside_bias", 0.0))
         if self.targets.outside is not None:
             found[..., self.targets.outside] -= bias

@@ -18,6 +18,7 @@ from ...tasks.transcribe.architecture import forward
 from ..packed import Packed
 from ..question import Ask, Part, Question, Reading, chosen_row, chosen_step, must_have_network, pair
 from ..report import Answer, Choice, Input, Target
+from .naming import of_transcriber
 from .shown import channel_names
 
 _CHOICES = 5
@@ -32,14 +33,14 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     must_have_network(predictor.net)
     found = predictor.read(data, **reading)
     own = found.take([chosen_row(row, len(found), found.name)])
-    return _Signal(model, predictor, own).question(ask), found.name
+    return _Signal(model, predictor, own, found).question(ask), found.name
 
 
 class _Signal:
     """A signal, and what questions about its symbols have in common."""
 
-    def __init__(self, model: Any, predictor: Any, own: Sequences):
-        self.model, self.predictor, self.net = model, predictor, predictor.net
+    def __init__(self, model: Any, predictor: Any, own: Sequences, data: Sequences):
+        self.model, self.predictor, self.net, self.data = model, predictor, predictor.net, data
         frames = predictor.frames
         x = frames.read(frames.scaled(own))
         [self.log_probabilities] = predictor.log_probabilities(own)
@@ -80,10 +81,6 @@ class _Signal:
         order = np.argsort(-chances, kind="stable")
         others = [int(one) for one in order if one not in (best, other)][:_CONTRASTS]
 
-        def margin(net: Any, arrays: Sequence[Any]) -> Any:
-            found = self._scores(net, arrays)[frame]
-            return found[:, best] - found[:, other]
-
         return Question(
             answer=Answer(
                 text=self.predictor.decoder.text(self.labels),
@@ -104,11 +101,13 @@ class _Signal:
             inputs=self.reading.inputs,
             parts=self.reading.parts,
             usual=self.usual,
-            scores=margin,
-            answers=lambda net, arrays: [self.names[one] for one in self._scores(net, arrays)[frame].argmax(1)],
+            outputs=self._scores,
+            score=lambda found: found[frame, :, best] - found[frame, :, other],
+            answers=lambda found: [self.names[one] for one in found[frame].argmax(1)],
             contrasts=lambda: (self._between(step, frame, best, one) for one in others),
             network=self.net,
             trainable=lambda: self.model.model_,
+            units=lambda seed: of_transcriber(self.predictor, self.data, self.names, seed),
         )
 
     def _scores(self, net: Any, arrays: Sequence[Any]) -> Any:

@@ -19,7 +19,6 @@ from ..question import (
     Question,
     Reading,
     chosen_row,
-    chosen_step,
     mean_of,
     must_have_network,
 )
@@ -39,8 +38,10 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     if not len(ids):
         raise DataError(f"row {row} of {pairs.name} has no token that the model knows. Ask for another with --row")
     [[(text, best), *_]] = predictor.translate([source], Decoding())
-    tokens = [*best.tokens.tolist(), texts.edge]
-    some = [own for own in texts.sources(pairs.sources[:USUAL_ROWS]) if len(own)]
+    known, of = pairs.sources, pairs.name
+    if model.plain_ is not None:
+        known, of = model.plain_.sources, "the training data"
+    some = [own for own in texts.sources(known[:USUAL_ROWS]) if len(own)]
     embedding = net.source_embedding
     separator = "" if isinstance(texts.source, Characters) else " "
     found = Reading()
@@ -61,15 +62,16 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
         encode,
         encoded,
         found,
-        tokens=tokens,
+        ask,
+        tokens=best.tokens.tolist(),
         start=texts.edge,
-        step=chosen_step(ask.step, len(tokens), 0),
-        spell=lambda token: "(end)" if token == texts.edge else texts.pieces(np.array([token]))[0],
+        end=texts.edge,
+        piece=lambda token: texts.pieces(np.array([token]))[0],
         separator="" if isinstance(texts.target, Characters) else " ",
         text=text,
-        usual=f"the mean embedding of {'all tokens' if few else f'the tokens of {len(some):,} rows of {pairs.name}'}",
+        usual=f"the mean embedding of {'all tokens' if few else f'the tokens of {len(some):,} rows of {of}'}",
     )
-    return asked.question(ask), pairs.name
+    return asked.question(), pairs.name
 
 
 def of_text(model: Any, text: str) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...decoding.ctc import log_softmax
 from ...tasks.attention_decoder import Encode, forward, scores, source_tokens
-from ..question import Ask, Part, Parts, Question, Reading, mean_of, pair
+from ..question import Ask, Part, Parts, Question, Reading, chosen_step, mean_of, pair
 from ..report import Answer, Choice, Input, Target
 
 _CHOICES = 8
@@ -29,10 +29,10 @@ class Written:
         encoded: Of a network and the arrays of the parts, the network with what it is to encode in the place of its
             embeddings, and the batch that `encode` reads.
         reading: What is encoded, as inputs and parts; what was written is added.
+        ask: What is asked. Its step is a token of the answer, the first if omitted.
         tokens: Of the answer.
-        edge: The token that comes first, and the one that ends it.
-        step: Of the token.
-        spell: A token as text.
+        start, end: The token that comes first, and the one that ends it.
+        piece: Any other token as text.
         separator: Between tokens.
         text: The whole answer.
         usual: As of a `Question`.
@@ -45,20 +45,24 @@ class Written:
         encode: Encode,
         encoded: Callable[[Any, Sequence[Any]], tuple[dict[str, Any], Mapping[str, Any]]],
         reading: Reading,
+        ask: Ask,
         *,
         tokens: Sequence[int],
         start: int,
-        step: int,
-        spell: Callable[[int], str],
+        end: int,
+        piece: Callable[[int], str],
         separator: str,
         text: str,
         usual: str,
     ):
         self.model, self.net, self._encode, self._encoded, self.reading = model, net, encode, encoded, reading
-        self.step, self.text, self.usual = step, text, usual
-        self.names = [spell(token) for token in range(len(net.embedding.weight))]
+        self.ask, self.text, self.usual = ask, text, usual
+        tokens = [*tokens, end]
+        self.step = chosen_step(ask.step, len(tokens), 0)
+        edges = {start: "(start)", end: "(end)"}
+        self.names = [edges.get(token) or piece(token) for token in range(len(net.embedding.weight))]
         self._start = net.embedding(np.array([start]))
-        before = list(tokens[:step])
+        before = tokens[: self.step]
         self._written: int | None = None
         if before:
             values = net.embedding(np.array(before))
@@ -69,23 +73,18 @@ class Written:
         arrays = [part.values[:, None] for part in reading.parts]
         with np.errstate(all="ignore"):  # damaged weights show in what comes out
             self.chances = log_softmax(self._scores(net, arrays)[0])
-        self.chosen = int(tokens[step]) if step < len(tokens) else None
+        self.chosen = tokens[self.step]
 
-    def question(self, ask: Ask) -> Question:
+    def question(self) -> Question:
         ranked = self.chances.copy()
-        if self.chosen is not None:  # a search may have chosen what was not the most probable
-            ranked[self.chosen] = np.inf
-        return self._between(*pair("word", ask, self.names, ranked))
+        ranked[self.chosen] = np.inf  # a search may have chosen what was not the most probable
+        return self._between(*pair("word", self.ask, self.names, ranked))
 
     def _between(self, best: int, other: int) -> Question:
         order = np.argsort(-self.chances, kind="stable")
         others = [int(one) for one in order if one not in (best, other)][:_CONTRASTS]
         name, against = self.names[best], self.names[other]
-        probability = float(np.exp(self.chances[order[0] if self.chosen is None else self.chosen]))
-
-        def margin(net: Any, arrays: Sequence[Any]) -> Any:
-            found = self._scores(net, arrays)
-            return found[:, best] - found[:, other]
+        probability = float(np.exp(self.chances[self.chosen]))
 
         return Question(
             answer=Answer(
@@ -107,8 +106,9 @@ class Written:
             inputs=self.reading.inputs,
             parts=self.reading.parts,
             usual=self.usual,
-            scores=margin,
-            answers=lambda net, arrays: [self.names[one] for one in self._scores(net, arrays).argmax(1)],
+            outputs=self._scores,
+            score=lambda found: found[:, best] - found[:, other],
+            answers=lambda found: [self.names[one] for one in found.argmax(1)],
             contrasts=lambda: (self._between(best, one) for one in others),
             network=self.net,
             trainable=lambda: self.model.model_,

@@ -11,14 +11,6 @@ function answer({ target, classes, name }, found) {
 
 function bars(table, rows) {
   table.hidden = !rows.length;
-  table.tBodies[0].replaceChildren(...rows.slice(0, SHOWN).map(([label, p]) => {
-    const line = document.createElement("tr"), head = document.createElement("th"), cell = document.createElement("td");
-    const bar = document.createElement("progress");
-    Object.assign(bar, { max: 1, value: p, ariaLabel: label });
-    cell.append(bar, ` ${p.toFixed(3)}`);
-    head.textContent = label;
-    head.scope = "row";
-    line.append(head, cell);
-    return line;
-  }));
+  table.tBodies[0].replaceChildren(...rows.slice(0, SHOWN).map(([label, p]) => h("tr", {}, h("th", { scope: "row" }, label),
+    h("td", {}, h("progress", { max: 1, value: p, "aria-label": label }), ` ${p.toFixed(3)}`))));
 }

@@ -4,32 +4,26 @@ const COLOURS = ["#2563eb", "#d97706", "#059669", "#dc2626", "#7c3aed", "#0891b2
 
 // series: [{ values: [[step, value], ...], colour, dash, band: [[step, low, high], ...] }]; marks: steps to point out; names: of series.
 function chart(svg, series, marks = [], names = []) {
-  const W = 720, H = 320, points = series.flatMap((one) => one.values.concat((one.band || []).flatMap(([s, a, b]) => [[s, a], [s, b]])));
+  const W = 720, H = 320, points = series.flatMap((one) => one.values.concat((one.band || []).flatMap(([step, a, b]) => [[step, a], [step, b]])));
   const seen = points.filter(([, v]) => Number.isFinite(v));
   if (!seen.length) return svg.replaceChildren();
   const bounds = (place) => seen.reduce(([a, b], p) => [Math.min(a, p[place]), Math.max(b, p[place])], [Infinity, -Infinity]);
   const [left, right] = bounds(0), [low, high] = bounds(1);
-  const x = (s) => 50 + ((s - left) / (right - left || 1)) * (W - 60), y = (v) => H - 25 - ((v - low) / (high - low || 1)) * (H - 40);
-  const shape = (name, attributes, text) => {
-    const found = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) found.setAttribute(key, value);
-    if (text !== undefined) found.textContent = text;
-    return found;
-  };
+  const x = (step) => 50 + ((step - left) / (right - left || 1)) * (W - 60), y = (v) => H - 25 - ((v - low) / (high - low || 1)) * (H - 40);
   const shown = [];
-  for (const step of marks) shown.push(shape("line", { x1: x(step), x2: x(step), y1: 10, y2: H - 25, stroke: "#dc2626", "stroke-width": 2, opacity: 0.5 }));
+  for (const step of marks) shown.push(s("line", { x1: x(step), x2: x(step), y1: 10, y2: H - 25, stroke: "#dc2626", "stroke-width": 2, opacity: 0.5 }));
   for (const { values, colour, dash, band } of series) {
     if (band) {
-      const outline = [...band.map(([s, a]) => `${x(s)},${y(a)}`), ...band.slice().reverse().map(([s, , b]) => `${x(s)},${y(b)}`)];
-      shown.push(shape("polygon", { points: outline.join(" "), fill: colour, opacity: 0.2 }));
+      const outline = [...band.map(([step, a]) => `${x(step)},${y(a)}`), ...band.slice().reverse().map(([step, , b]) => `${x(step)},${y(b)}`)];
+      shown.push(s("polygon", { points: outline.join(" "), fill: colour, opacity: 0.2 }));
     }
-    const path = values.filter(([, v]) => Number.isFinite(v)).map(([s, v]) => `${x(s)},${y(v)}`).join(" ");
-    shown.push(shape("polyline", { points: path, fill: "none", stroke: colour, "stroke-width": 2, "stroke-dasharray": dash || "none" }));
+    const path = values.filter(([, v]) => Number.isFinite(v)).map(([step, v]) => `${x(step)},${y(v)}`).join(" ");
+    shown.push(s("polyline", { points: path, fill: "none", stroke: colour, "stroke-width": 2, "stroke-dasharray": dash || "none" }));
   }
   const label = (v) => Number(v.toPrecision(4)).toString();
-  shown.push(shape("text", { x: 4, y: y(high) + 4, fill: "currentColor", "font-size": 12 }, label(high)));
-  shown.push(shape("text", { x: 4, y: y(low) + 4, fill: "currentColor", "font-size": 12 }, label(low)));
-  names.forEach((name, n) => shown.push(shape("text", { x: W - 8, y: 22 + 16 * n, fill: COLOURS[n % COLOURS.length], "font-size": 13, "text-anchor": "end", stroke: "Canvas", "stroke-width": 4, "paint-order": "stroke" }, name)));
+  shown.push(s("text", { x: 4, y: y(high) + 4, fill: "currentColor", "font-size": 12 }, label(high)));
+  shown.push(s("text", { x: 4, y: y(low) + 4, fill: "currentColor", "font-size": 12 }, label(low)));
+  names.forEach((name, n) => shown.push(s("text", { x: W - 8, y: 22 + 16 * n, fill: COLOURS[n % COLOURS.length], "font-size": 13, "text-anchor": "end", stroke: "Canvas", "stroke-width": 4, "paint-order": "stroke" }, name)));
   svg.setAttribute("viewBox", `0 0 ${W} ${H}`);
   svg.replaceChildren(...shown);
 }

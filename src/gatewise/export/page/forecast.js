@@ -21,14 +21,11 @@ function go() {
   const level = (c, h, k) => found.quantiles[(c * horizon + h) * levels.length + k];
   const steps = Array.from({ length: horizon }, (_, h) => h), n = rows.length, shown = Math.min(n, 4 * horizon + 20);
   at("charts").replaceChildren(...names.map((name, c) => {
-    const figure = document.createElement("figure"), caption = document.createElement("figcaption");
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const svg = s("svg");
     const past = rows.slice(-shown).map((row, t) => [n - shown + t, row[c]]);
     const band = levels.length > 1 ? steps.map((h) => [n + h, level(c, h, 0), level(c, h, levels.length - 1)]) : undefined;
-    caption.textContent = name;
     chart(svg, [{ values: past, colour: COLOURS[0] }, { values: steps.map((h) => [n + h, point(c, h)]), colour: COLOURS[1], band }]);
-    figure.append(caption, svg);
-    return figure;
+    return h("figure", {}, h("figcaption", {}, name), svg);
   }));
   const short = rows.length < context;
   at("said").textContent = (short ? both(`The model was trained to read ${context} steps, and there are ${rows.length}: what is missing was filled with the first. `,

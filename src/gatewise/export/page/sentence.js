@@ -16,9 +16,7 @@ function spansOf(chosen) {
 }
 
 function piece(text, label, kinds) {
-  const ruby = document.createElement("ruby"), above = document.createElement("rt");
-  above.textContent = label;
-  ruby.append(text, above);
+  const ruby = h("ruby", {}, text, h("rt", {}, label));
   if (kinds) ruby.style.setProperty("--kind", `hsl(${Math.round(360 * kinds.indexOf(label) / kinds.length)} 70% 50%)`);
   return ruby;
 }

@@ -15,23 +15,17 @@ function go() {
   });
   const far = steps.flatMap((step, t) => step.surprise.map((s, c) => ({ t, c, s, step }))).filter(({ s }) => Math.abs(s) >= least);
   at("charts").replaceChildren(...names.map((name, c) => {
-    const figure = document.createElement("figure"), caption = document.createElement("figcaption");
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    caption.textContent = name;
+    const svg = s("svg");
     const band = steps.map(({ before: b }, t) => b && [t, b.expected[c] - least * b.spread[c], b.expected[c] + least * b.spread[c]]).filter(Boolean);
     chart(svg, [{ values: steps.map(({ row }, t) => [t, row[c]]), colour: COLOURS[c % 6], band }], far.filter((one) => one.c === c).map(({ t }) => t));
-    figure.append(caption, svg);
-    return figure;
+    return h("figure", {}, h("figcaption", {}, name), svg);
   }));
   at("said").textContent = both(
     `${far.length} values lie ${least} spreads or more from what the network expected of them. The detector's own alarms also weigh what is usual in a series.`,
     `有 ${far.length} 个值与网络的预期相差 ${least} 个尺度以上。检测器本身的警报还会考虑序列中的常态。`);
   at("found").hidden = !far.length;
-  at("found").tBodies[0].replaceChildren(...far.slice(0, MOST).map(({ t, c, s, step }) => {
-    const line = document.createElement("tr");
-    for (const text of [t, names[c], step.row[c], step.before.expected[c].toPrecision(4), s.toFixed(1)]) line.append(Object.assign(document.createElement("td"), { textContent: text }));
-    return line;
-  }));
+  at("found").querySelector("tbody").replaceChildren(...far.slice(0, MOST).map(({ t, c, s, step }) =>
+    h("tr", {}, ...[t, names[c], step.row[c], step.before.expected[c].toPrecision(4), s.toFixed(1)].map((text) => h("td", {}, text)))));
 }
 
 at("go").addEventListener("click", go);

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...data.sequences import Column, Sequences, offsets_of, starts_of, text_column
 from ...data.text.segmentation import token_pattern
-from ...document import Count, Names, Positive
+from ...document import Count, Names, Positive, Share
 from ...errors import DataError, OptionError, suggest
 from ..fields import one_of
 
@@ -36,6 +36,7 @@ class Numbers:
         missing: Per channel, whether it was ever missing in training; then one more feature marks where it is.
         pace: Per channel, the root mean square of its changes from step to step. Empty where there are none: the column
             is static, or no sequence has two steps.
+        absent: Per channel, the share of training in which it was missing; empty in older files.
     """
 
     name: str
@@ -45,10 +46,12 @@ class Numbers:
     scale: list[Positive]
     missing: list[bool]
     pace: list[Positive]
+    absent: list[Share] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         channels = len(self.mean)
-        if {len(self.heavy), len(self.scale), len(self.missing), len(self.pace) or channels} != {channels}:
+        optional = (len(self.pace) or channels, len(self.absent) or channels)
+        if {len(self.heavy), len(self.scale), len(self.missing), *optional} != {channels}:
             raise ValueError(f"its lists are not one value for each of {channels} channels")
 
     def features(self, column: Column) -> tuple[np.ndarray, np.ndarray]:
@@ -68,11 +71,20 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Category:
-    """A column of categories: levels that occurred in training have ids from 1; missing and unknown ones are 0."""
+    """A column of categories: levels that occurred in training have ids from 1; missing and unknown ones are 0.
+
+    Attributes:
+        counts: How often each level occurred; empty in older files.
+    """
 
     name: str
     per_step: bool
     levels: Names
+    counts: list[Count] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if len(self.counts) not in (0, len(self.levels)):
+            raise ValueError(f"it has {len(self.counts)} counts for {len(self.levels)} levels")
 
     def ids(self, column: Column) -> np.ndarray:
         """(n,) int64."""
@@ -93,6 +105,7 @@ class Text:
         tokens: "words", "characters", or "both", words and their spelling.
         words: Words (or characters) with an embedding of their own, in the order of the ids from 2.
         characters: Characters of spellings, in the order of the ids from 2.
+        counts: How often each of `words` occurred in training; empty in older files.
     """
 
     names: Names
@@ -100,12 +113,15 @@ class Text:
     tokens: Annotated[str, one_of("kind of tokens", ("words", "characters", "both"))]
     words: Names
     characters: str
+    counts: list[Count] = field(default_factory=list)
     _word_ids: dict[str, int] = field(init=False, repr=False, compare=False)
     _character_ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.names or (self.per_step and len(self.names) > 1):
             raise ValueError(f"it reads {len(self.names)} columns of text as one")
+        if len(self.counts) not in (0, len(self.words)):
+            raise ValueError(f"it has {len(self.counts)} counts for {len(self.words)} words")
         object.__setattr__(self, "_word_ids", {word: number for number, word in enumerate(self.words, 2)})
         object.__setattr__(self, "_character_ids", {letter: number for number, letter in enumerate(self.characters, 2)})
 
@@ -200,6 +216,13 @@ class Inputs:
     def has_steps(self) -> bool:
         """Whether any number or category has a value per step."""
         return any(c.per_step for c in self.numbers) or any(c.per_step for c in self.categories)
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is known how often training had each word and level, and lacked each number."""
+        gaps_known = all(column.absent or not any(column.missing) for column in self.numbers)
+        levels_known = all(column.counts for column in self.categories)
+        return gaps_known and levels_known and (self.text is None or bool(self.text.counts))
 
     @property
     def channels(self) -> int:

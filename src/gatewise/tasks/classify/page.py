@@ -40,7 +40,7 @@ def text_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
     share, baselines = float(classifier.blend_weight_), classifier.baselines_
     if baselines is None:
         share = 1.0
-    network, spelling = (Recorder().recording(), None) if share == 0 else _networks(classifier, text, rounded)
+    network, spelling = (Recorder().recording(), None) if share == 0 else networks(classifier, text, rounded)
     tables: dict[str, np.ndarray] = {}
     shares: dict[str, float] = {}
     if baselines is not None and share < 1:
@@ -91,7 +91,7 @@ def text_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
     )
 
 
-def _networks(classifier: Classifier, text: Text, rounded: Rounding) -> tuple[Recording, Recording | None]:
+def networks(classifier: Classifier, text: Text, rounded: Rounding) -> tuple[Recording, Recording | None]:
     """What the networks make of words and of what was made of their letters; and that."""
     recorder, letters = Recorder(), Recorder(prefix="letters_")
     net = rounded_network(classifier, rounded, recorder)
@@ -152,7 +152,7 @@ def _ngrams(classifier: Classifier, name: str, key: str, rounded: Rounding) -> d
     }
 
 
-def _texts(text: Text) -> list[str]:
+def texts_of(text: Text) -> list[str]:
     """Words of its vocabulary, drawn at random, and odd ones."""
     rng, words = np.random.default_rng(0), text.words or ["a"]
     drawn = [rng.integers(len(words), size=rng.integers(1, _WORDS)) for _ in range(_TEXTS)]
@@ -169,12 +169,12 @@ def _predicted(classifier: Classifier, texts: list[str]) -> tuple[list[list[str]
 
 def _examples(classifier: Classifier, output: str) -> Examples:
     assert classifier.inputs_.text is not None
-    _, found = _predicted(classifier, _texts(classifier.inputs_.text))
+    _, found = _predicted(classifier, texts_of(classifier.inputs_.text))
     return Examples("texts of its words", {"texts": np.zeros((len(found), 0), np.float32)}, {output: found})
 
 
 def _answers(classifier: Classifier, output: str) -> list[tuple[str, dict[str, Any]]]:
     assert classifier.inputs_.text is not None
-    texts = _texts(classifier.inputs_.text)
+    texts = texts_of(classifier.inputs_.text)
     tokens, found = _predicted(classifier, texts)
     return [(text, {"tokens": own, output: row.tolist()}) for text, own, row in zip(texts, tokens, found, strict=True)]

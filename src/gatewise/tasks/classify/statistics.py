@@ -49,11 +49,12 @@ def learn_inputs(
         if column.kind == "number":
             numbers.append(_statistics(data, rows, column.name, per_step))
         elif column.kind == "category":
-            used = set()
+            used: Counter[int] = Counter()
             for piece in pieces(_only(data, column.name), rows):
-                used.update(np.unique(piece.column(column.name).values).tolist())
-            levels = [level for code, level in enumerate(column.levels) if code in used]
-            categories.append(Category(column.name, per_step, levels))
+                used.update(np.asarray(piece.column(column.name).values).tolist())
+            known = [code for code in range(len(column.levels)) if used[code]]
+            levels, counts = [column.levels[code] for code in known], [used[code] for code in known]
+            categories.append(Category(column.name, per_step, levels, counts))
     text = None
     if texts:
         text = _vocabulary(
@@ -72,11 +73,11 @@ def _statistics(data: Sequences, rows: np.ndarray, name: str, per_step: bool) ->
     sums = [np.zeros(1), np.zeros(1)]  # of the values and of their logarithms
     squares = [np.zeros(1), np.zeros(1)]
     high, low, missing = np.array(-np.inf), np.array(np.inf), np.array(False)
-    moved, moves = np.zeros(1), 0
+    moved, moves, rows_read = np.zeros(1), 0, 0
     for piece in pieces(data, rows):
         raw = channels_of(piece.column(name))
         known = ~np.isnan(raw)
-        count = count + known.sum(0)
+        count, rows_read = count + known.sum(0), rows_read + len(raw)
         missing = missing | (~known).any(0)
         for kind, values in enumerate((raw, signed_log(raw))):
             exact = np.where(known, values, 0).astype(np.float64)
@@ -94,7 +95,8 @@ def _statistics(data: Sequences, rows: np.ndarray, name: str, per_step: bool) ->
     heavy = np.where(count > 0, reach > HEAVY_TAIL * np.maximum(deviations[0], 1e-30), False) & (deviations[0] > 0)
     mean, deviation = np.where(heavy, means[1], means[0]), np.where(heavy, deviations[1], deviations[0])
     scale = np.where(deviation > 0, deviation, 1.0)
-    column = Numbers(name, per_step, _plain(heavy), _plain(mean), _plain(scale), _plain(missing), [])
+    absent = _plain(1 - count / max(1, rows_read))
+    column = Numbers(name, per_step, _plain(heavy), _plain(mean), _plain(scale), _plain(missing), [], absent)
     if not per_step or data.lengths.max() < 2:
         return column
     for piece in pieces(data, rows[:_MOST_FOR_CHANGES]):
@@ -146,4 +148,5 @@ def _vocabulary(
         counts = folded
     kept = sorted((w for w, n in counts.items() if n >= min_frequency), key=lambda w: (-counts[w], w))
     characters = "".join(sorted(letters, key=lambda letter: (-letters[letter], letter)))
-    return Text(names, per_step, tokens, kept[:vocabulary_size], characters)
+    kept = kept[:vocabulary_size]
+    return Text(names, per_step, tokens, kept, characters, [counts[word] for word in kept])

@@ -142,6 +142,11 @@ class ShapeReader:
         mean, spread, self._drift = shapes.distances.tolist()
         self._z = RollingZ(HISTORY, np.array([mean]), np.array([spread]))
 
+    @property
+    def size(self) -> int:
+        """Numbers of all prototypes."""
+        return self._prototypes.size
+
     def start(self) -> ShapeState:
         """The state at the beginning of a series."""
         return ShapeState(0, np.zeros((LENGTH - 1, len(self._prototypes)), np.float32), self._z.start())

@@ -46,7 +46,12 @@ def step_model(detector: Detector, digest: str, rounded: Rounding) -> StepModel:
     y, _ = predict_steps(net, {"values": filled, "observed": observed, "state": CARRIED})
     both = net.predictor.head(y)
     expected, spread = filled + both[..., :D], net.ops.softplus(both[..., D:]) + LEAST_SCALE
-    for state, value in ((last, filled), (before, expected), (width, spread), (begun, begun * 0.0 + 1.0)):
+    for state, value in (
+        (last, filled),
+        (before, expected),
+        (width, spread),
+        (begun, recorder.constant(np.ones((1, 1, 1)))),
+    ):
         recorder.keep(state, value)
     names = ", ".join(detector.channels_)
     return StepModel(

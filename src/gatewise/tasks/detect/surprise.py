@@ -253,6 +253,32 @@ class SurpriseScorer:
         return SurpriseState(np.full(self._width, np.nan), recent, self._z.start(), shape)
 
     def read(self, errors: Errors | None, values: np.ndarray, states: Sequence[SurpriseState]) -> Surprises:
+        scores = self.candidates(errors, values, states)[1]
+        by_channel = scores.max(axis=2)
+        channel = by_channel.argmax(axis=-1)[..., None]
+        causes = self._causes[np.take_along_axis(scores, channel[:, :, None], axis=3)[..., 0].argmax(axis=2)]
+        return Surprises(np.take_along_axis(by_channel, channel, axis=2)[..., 0], by_channel, causes)
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """What is looked at, as `candidates` has it."""
+        return tuple(CAUSES[cause] for cause in self._causes)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(causes,) what a standard deviation of each counts."""
+        return self._weights[:, 0]
+
+    @property
+    def compared(self) -> int:
+        """Numbers of all shapes, which each step is compared with."""
+        return 0 if self._shapes is None else self._shapes.size
+
+    def candidates(
+        self, errors: Errors | None, values: np.ndarray, states: Sequence[SurpriseState]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(T, B, causes, D) how many standard deviations each thing is off, signed, NaN where it is not looked at; and
+        what it counts, of which the largest is the score. The states are then after these steps."""
         changes, last = _changes(values, beside(state.last for state in states))
         for state, own in zip(states, last, strict=True):
             state.last[:] = own
@@ -265,12 +291,10 @@ class SurpriseScorer:
         z[np.broadcast_to((values == self._switches[:, None, None]).any(axis=0)[:, :, None], z.shape)] = np.nan
         scores = among(z)
         if self._shapes is not None:
-            scores = np.concatenate([scores, self._of_shapes(values, states)[:, :, None]], axis=2)
+            shapes = self._of_shapes(values, states)[:, :, None]
+            z, scores = np.concatenate([z, shapes], axis=2), np.concatenate([scores, shapes], axis=2)
         scores *= self._weights
-        by_channel = scores.max(axis=2)
-        channel = by_channel.argmax(axis=-1)[..., None]
-        causes = self._causes[np.take_along_axis(scores, channel[:, :, None], axis=3)[..., 0].argmax(axis=2)]
-        return Surprises(np.take_along_axis(by_channel, channel, axis=2)[..., 0], by_channel, causes)
+        return z, scores
 
     def _of_shapes(self, values: np.ndarray, states: Sequence[SurpriseState]) -> np.ndarray:
         """(T, B, D) how far out shapes are, told of the channel that is furthest from the nearest one."""

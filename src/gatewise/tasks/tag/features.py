@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from ...data.sequences import Column, Sequences
-from ...document import Count, Names, Positive
+from ...document import Count, Names, Positive, Share
 from ...errors import DataError
 
 UNKNOWN = 0  # id of what is not in a vocabulary, and of missing values
@@ -211,6 +211,8 @@ class Features:
             so that thresholds are as easy to learn as they are for a tree (Gorishniy et al. 2022, arXiv:2203.05556).
         per_sequence: Whether measurements are brought to mean 0 and deviation 1 in each sequence first, so that the
             offset and the scale of a sequence do not count.
+        shares: How often each level occurred in training, by column; empty in older files.
+        absent: Share of training in which each measurement was missing; empty in older files.
     """
 
     words: list[Words]
@@ -220,9 +222,16 @@ class Features:
     gaps: bool
     edges: list[list[float]]
     per_sequence: bool = False
+    shares: dict[str, list[Share]] = field(default_factory=dict)
+    absent: list[Share] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         channels, columns = {name: len(mean) for name, mean in self.means.items()}, self.columns
+        levels = {name: len(levels) for name, levels in self.categories.items()}
+        if self.shares and {name: len(shares) for name, shares in self.shares.items()} != levels:
+            raise ValueError("its shares are not those of its levels")
+        if len(self.absent) not in (0, sum(channels.values())):
+            raise ValueError("its shares of what is missing are not those of its measurements")
         if len({*columns}) < len(columns) or channels != {name: len(scale) for name, scale in self.scales.items()}:
             raise ValueError("its means and scales are not those of different columns")
         lengths = {len(edges) for edges in self.edges}
@@ -233,6 +242,8 @@ class Features:
     def learn(cls, data: Sequences, columns: Sequence[str], ahead: bool, per_sequence: bool = False) -> Self:
         """Learn the encoding of these columns of training data. DataError if there is nothing to learn from."""
         words, categories, means, scales, gaps = [], {}, {}, {}, False
+        shares: dict[str, list[float]] = {}
+        absent: list[float] = []
         scaled: list[np.ndarray] = []
         for name in columns:
             column = _per_step(data, name)
@@ -240,6 +251,9 @@ class Features:
                 words.append(Words.learn(column, data.offsets, ahead))
             elif column.kind == "category":
                 categories[name] = list(column.levels)
+                codes = np.asarray(column.values)
+                counts = np.bincount(codes[codes >= 0], minlength=len(column.levels))
+                shares[name] = (counts / max(1, len(codes))).tolist()
             elif column.kind == "number":
                 values = column.values.reshape(len(column), -1).astype(np.float64)
                 _no_infinities(data, column, values)
@@ -251,6 +265,7 @@ class Features:
                 means[name] = mean.tolist()
                 scales[name] = np.where(variance > 0, np.sqrt(variance), 1.0).tolist()
                 gaps = gaps or not known.all()
+                absent += (~known).mean(0).tolist()
                 scaled += [
                     (own[~np.isnan(own)] - m) / s for own, m, s in zip(values.T, means[name], scales[name], strict=True)
                 ]
@@ -259,7 +274,12 @@ class Features:
         bins = min(_MOST_BINS, _MOST_CUTS // max(1, len(scaled)))
         at = np.linspace(0, 1, bins + 1)
         edges = [np.quantile(own, at).tolist() if len(own) else [0.0] * len(at) for own in scaled if bins > 1]
-        return cls(words, categories, means, scales, gaps, edges, per_sequence)
+        return cls(words, categories, means, scales, gaps, edges, per_sequence, shares, absent)
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is known how often training had each level, and lacked each measurement."""
+        return bool(self.shares or not self.categories) and bool(self.absent or not self.gaps)
 
     @property
     def columns(self) -> list[str]:

@@ -39,7 +39,7 @@ def sentence_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel:
         others = ", ".join(name for name in features.columns if name != words.column)
         raise OptionError(f"it reads {others} beside words, for which its page has no place")
     share = predictor.share
-    network, spelling = (Recorder().recording(), None) if share == 0 else _network(tagger, words, rounded)
+    network, spelling = (Recorder().recording(), None) if share == 0 else network_of_words(tagger, words, rounded)
     plain = None if share == 1 else _rounded(tagger, rounded)
     predictor = tagger._predictor()
     tables = {} if plain is None else _tables(plain)
@@ -88,7 +88,7 @@ def _roles(labels: Sequence[str], scheme: str | None) -> list[tuple[str, str]] |
     return None if scheme is None else [schemes.role_of(label, scheme) for label in labels]
 
 
-def _network(tagger: Tagger, words: Words, rounded: Rounding) -> tuple[Recording, Recording | None]:
+def network_of_words(tagger: Tagger, words: Words, rounded: Rounding) -> tuple[Recording, Recording | None]:
     """What the network makes of the parts of words and of what was made of their letters; and that."""
     recorder, letters = Recorder(), Recorder(prefix="letters_")
     net = rounded_network(tagger, rounded, recorder)
@@ -139,7 +139,7 @@ def _slots(plain: Linear) -> list[tuple[int, list[tuple[str, int]]]]:
     return [(zlib.crc32(f"0.{number}".encode()), list(slot)) for number, slot in enumerate(plain.windows.slots(0))]
 
 
-def _sentences(words: Words) -> list[str]:
+def sentences_for(words: Words) -> list[str]:
     """Words of its vocabulary, drawn at random, and odd ones."""
     rng, known = np.random.default_rng(0), words.parts["word"] or ["a"]
     drawn = [rng.integers(len(known), size=rng.integers(1, _WORDS)) for _ in range(_SENTENCES)]
@@ -156,7 +156,7 @@ def _examples(tagger: Tagger, words: Words) -> Examples:
 
 def _predicted(tagger: Tagger, words: Words) -> tuple[list[list[str]], list[np.ndarray], list[np.ndarray]]:
     """The tokens of sentences, and of each (T, K) scores and (T,) labels or numbers."""
-    predictor, sentences = tagger._predictor(), _sentences(words)
+    predictor, sentences = tagger._predictor(), sentences_for(words)
     sequences, tokens = sequences_of(sentences, tagger.features_)
     encoded = tagger.features_.encode(sequences)
     cuts = sequences.offsets[1:-1]
@@ -168,5 +168,5 @@ def _answers(tagger: Tagger, words: Words) -> list[tuple[str, dict[str, Any]]]:
     name = "labels" if tagger.targets_.classes else "numbers"
     return [
         (text, {"tokens": tokens, "scores": scores.reshape(-1).tolist(), name: labels.reshape(-1).tolist()})
-        for text, tokens, scores, labels in zip(_sentences(words), *_predicted(tagger, words), strict=True)
+        for text, tokens, scores, labels in zip(sentences_for(words), *_predicted(tagger, words), strict=True)
     ]

@@ -1,12 +1,5 @@
 // What panels are drawn with: numbers that unfold, lines of them, captions.
 
-const make = (tag, kind = "", ...children) => {
-  const e = document.createElement(tag);
-  if (kind) e.className = kind;
-  e.append(...children);
-  return e;
-};
-
 class Drawing {
   constructor(doc, spots, maths, unfold) {
     this.doc = doc;
@@ -50,12 +43,14 @@ class Drawing {
 
   // A number that unfolds; `picture` is drawn above it from its value.
   number(spot, picture = null, below = null) {
-    const button = make("button", "n"),
-      text = make("span", "digits"),
-      above = make("span", "picture"),
-      word = make("span", "word");
+    const button = h("button", { class: "n" }),
+      name = h("span", { class: "unseen" }),
+      text = h("span", { class: "digits" }),
+      above = h("span", { class: "picture" }),
+      word = h("span", { class: "word" });
     button.type = "button";
     button.dataset.spot = spot.key;
+    button.append(name);
     if (picture) button.append(above);
     button.append(text);
     if (below) button.append(word);
@@ -65,7 +60,7 @@ class Drawing {
       text.textContent = gw_short(v);
       if (picture) above.innerHTML = picture(v);
       if (below) word.textContent = said(below(v));
-      button.setAttribute("aria-label", `${spot.say}: ${gw_text(v)}${below ? `, ${said(below(v))}` : ""}`);
+      name.textContent = `${spot.say}:`;
       button.classList.toggle(
         "held",
         Boolean(spot.pin) &&
@@ -81,9 +76,9 @@ class Drawing {
     const letter = this.doc.nodes[i][1],
       places = this.shown(letter),
       hidden = this.now.story.sizes[letter] - places.length;
-    const numbers = make(
+    const numbers = h(
       "div",
-      letter === "M" ? "numbers matrix" : "numbers",
+      { class: letter === "M" ? "numbers matrix" : "numbers" },
       ...places.map((j) => this.number(this.spots.value(i, t, j), picture, below)),
     );
     if (letter === "M") numbers.style.setProperty("--columns", Math.min(this.now.story.sizes.K, 8));
@@ -91,8 +86,8 @@ class Drawing {
   }
 
   labelled(name, numbers, hidden = 0, more = "more") {
-    const line = make("div", "line");
-    const label = make("span", "name");
+    const line = h("div", { class: "line" });
+    const label = h("span", { class: "name" });
     label.innerHTML = name.startsWith("<") ? gw_math(name) : "";
     if (!name.startsWith("<"))
       this.live.push(() => {
@@ -100,7 +95,7 @@ class Drawing {
       });
     line.append(label, numbers);
     if (hidden > 0) {
-      const rest = make("span", "rest");
+      const rest = h("span", { class: "rest" });
       this.live.push(() => {
         rest.textContent = said(more, { n: hidden });
       });
@@ -110,7 +105,7 @@ class Drawing {
   }
 
   text(kind, key, values = () => ({})) {
-    const e = make("p", kind);
+    const e = h("p", { class: kind });
     this.live.push(() => {
       e.textContent = said(key, values());
     });
@@ -119,8 +114,8 @@ class Drawing {
 
   // A panel of a step, with its caption; `row` is its place from the top.
   panel(row, t, kind, ...inside) {
-    const element = make("section", `panel ${kind}`),
-      caption = make("h3");
+    const element = h("section", { class: `panel ${kind}` }),
+      caption = h("h3");
     this.live.push(() => {
       caption.textContent = said(kind);
       element.setAttribute("aria-label", `${said("step", { t: t + 1 })} ${this.now.story.steps[t]}: ${said(kind)}`);

@@ -1,8 +1,6 @@
 // The page: which story is told, what was changed, keys, languages, and the pane in which a number unfolds.
 
-const at = (id) => document.getElementById(id);
-let chinese = (navigator.language || "").startsWith("zh");
-const said = (key, values = {}) => TEXTS[key][chinese ? 1 : 0].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+const said = (key, values = {}) => both(...TEXTS[key]).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 const gw_doc = JSON.parse(at("document").textContent);
@@ -53,7 +51,7 @@ function drawTables() {
     const rows = strip.shown(w.rows),
       columns = w.columns ? strip.shown(w.columns) : [0];
     list.push(
-      table(gw_letter(w.name, null), rows, columns, (r, c) =>
+      weightTable(gw_letter(w.name, null), rows, columns, (r, c) =>
         gw_inside(w, story.sizes, r, c) ? [spots.weight(w, r, c), spots.total(w, r, c)] : null,
       ),
     );
@@ -61,26 +59,26 @@ function drawTables() {
   if (story.head) {
     const rows = story.head.bias.map((_, r) => r),
       columns = gw_many(story.head.weight.columns, (c) => c);
-    list.push(table(mi("V"), rows, columns, (r, c) => [spots.headed("V", r, c), spots.headTotal("V", r, c)]));
-    list.push(table(mi("a"), rows, [0], (r, c) => [spots.headed("a", r, c), spots.headTotal("a", r, c)]));
+    list.push(weightTable(mi("V"), rows, columns, (r, c) => [spots.headed("V", r, c), spots.headTotal("V", r, c)]));
+    list.push(weightTable(mi("a"), rows, [0], (r, c) => [spots.headed("a", r, c), spots.headTotal("a", r, c)]));
   }
   tables = strip.live;
   strip.live = kept;
   at("tables").replaceChildren(...list);
 }
 
-function table(name, rows, columns, at_) {
-  const caption = make("figcaption");
+function weightTable(name, rows, columns, at_) {
+  const caption = h("figcaption");
   caption.innerHTML = gw_math(name);
   const cells = rows.flatMap((r) =>
     columns.map((c) => {
       const pair = at_(r, c);
-      return pair ? make("div", "pair", strip.number(pair[0]), strip.number(pair[1])) : make("div", "pair none", "·");
+      return pair ? h("div", { class: "pair" }, strip.number(pair[0]), strip.number(pair[1])) : h("div", { class: "pair none" }, "·");
     }),
   );
-  const grid = make("div", "matrix", ...cells);
+  const grid = h("div", { class: "matrix" }, ...cells);
   grid.style.setProperty("--columns", columns.length);
-  return make("figure", "", caption, grid);
+  return h("figure", {}, caption, grid);
 }
 
 // The pane: the number at the end of the trail, unfolded.
@@ -111,24 +109,18 @@ function showPane() {
     inside = [];
   const editing = at("unfold").contains(document.activeElement) ? document.activeElement.id : "";
   strip.live = [];
-  const button = (key, act) => {
-    const b = make("button");
-    b.type = "button";
-    b.textContent = said(key);
-    b.addEventListener("click", act);
-    return b;
-  };
-  const title = make("h2"),
-    equation = make("div", "lines");
+  const button = (key, act) => h("button", { type: "button", onclick: act }, said(key));
+  const title = h("h2"),
+    equation = h("div", { class: "lines", tabindex: 0, role: "group", "aria-label": said("made_of") });
   title.innerHTML = `${gw_math(row(spot.name || mi("·"), mo("="), gw_number(spot.value())))} <small>${gw_safe(spot.say)}</small>`;
   for (const line of spot.lines()) {
-    const p = make("p");
+    const p = h("p");
     p.innerHTML = gw_math(line);
     equation.append(p);
   }
-  const buttons = make(
+  const buttons = h(
     "div",
-    "row",
+    { class: "row" },
     ...(pane.trail.length > 1
       ? [
           button("return", () => {
@@ -140,7 +132,7 @@ function showPane() {
     button("close", close),
   );
   buttons.lastChild.id = "close";
-  inside.push(make("div", "head", title, buttons), equation);
+  inside.push(h("div", { class: "head" }, title, buttons), equation);
   if (spot.set)
     inside.push(
       field("given", spot.value(), (v) => {
@@ -152,11 +144,11 @@ function showPane() {
   if (spot.pin) inside.push(...pinning(spot, button));
   const parts = spot.parts();
   if (parts.length) {
-    const list = make("div", "parts", make("span", "name"));
+    const list = h("div", { class: "parts" }, h("span", { class: "name" }));
     list.firstChild.textContent = said("made_of");
     for (const part of parts.slice(0, 40)) {
       const b = strip.number(part),
-        name = make("span", "word");
+        name = h("span", { class: "word" });
       name.innerHTML = `${gw_math(part.name)}${part.place ? ` [${part.place}]` : ""}`;
       b.prepend(name);
       list.append(b);
@@ -173,8 +165,8 @@ function showPane() {
 }
 
 function field(key, value, act) {
-  const input = make("input"),
-    label = make("label", "row", said(key), input);
+  const input = h("input"),
+    label = h("label", { class: "row" }, said(key), input);
   input.type = "number";
   input.step = "any";
   input.id = `field_${key}`;
@@ -190,8 +182,8 @@ function pinning(spot, button) {
   const { name, t, j } = spot.pin,
     mine = (h) => h.name === name && h.j === j,
     held = now.story.held.filter((h) => mine(h) && h.t === t);
-  const every = make("input"),
-    label = make("label", "row", every, said("hold_all"));
+  const every = h("input"),
+    label = h("label", { class: "row" }, every, said("hold_all"));
   every.type = "checkbox";
   every.id = "field_every";
   every.checked = held.length > 0 && now.story.held.filter(mine).length === now.story.steps.length;
@@ -203,12 +195,12 @@ function pinning(spot, button) {
     ];
     again();
   };
-  const inside = [make("div", "row", field("hold", spot.value(), hold), label)];
+  const inside = [h("div", { class: "row" }, field("hold", spot.value(), hold), label)];
   every.addEventListener("change", () => {
     if (held.length) hold(held[0].value);
   });
   if (held.length) {
-    const note = make("p", "said"),
+    const note = h("p", { class: "said" }),
       free = button("let_go", () => {
         now.story.held = now.story.held.filter((h) => !(mine(h) && (every.checked || h.t === t)));
         again();
@@ -232,7 +224,7 @@ function go(n, move = true) {
   const { element, t } = strip.panels[here];
   element.focus({ preventScroll: true });
   element.scrollIntoView({ block: "nearest", inline: "center", behavior: calm() ? "auto" : "smooth" });
-  const numbers = [...element.querySelectorAll(".n")].map((b) => b.getAttribute("aria-label")).slice(0, 12);
+  const numbers = [...element.querySelectorAll(".n")].slice(0, 12).map((b) => [...b.children].map((e) => e.textContent).filter(Boolean).join(" "));
   tell(`${element.getAttribute("aria-label")}. ${numbers.join("; ")}`);
 }
 
@@ -284,10 +276,7 @@ function learn() {
 // Words, in the language of the reader.
 function words() {
   const story = gw_doc.stories[at("story").selectedIndex] ?? gw_doc.stories[0];
-  document.documentElement.lang = chinese ? "zh" : "en";
   for (const e of document.querySelectorAll("[data-text]")) e.textContent = said(e.dataset.text);
-  at("language").textContent = said("language");
-  at("language").lang = chinese ? "en" : "zh";
   at("title").textContent = document.title = said("title", { cell: gw_doc.cell.name });
   at("summary").textContent = gw_doc.cell.summary;
   const target = story.head?.targets.findLast((v) => v !== null);
@@ -305,14 +294,13 @@ function words() {
   at("learn").textContent = said("learn");
   at("reset").textContent = said("reset");
   at("comic").setAttribute("aria-label", said("comic"));
-  at("theme").textContent = said(dark() ? "light" : "dark");
   [...at("story").options].forEach((option, k) => {
     const { name } = gw_doc.stories[k];
     option.textContent = TEXTS[name] ? said(name) : name;
   });
   at("legend").replaceChildren(
     ...["arrives", "doors", "shelf", "speaks", "answer", "through", "handed", "share"].flatMap((key) => {
-      const [term, meaning] = [make("dt"), make("dd")];
+      const [term, meaning] = [h("dt"), h("dd")];
       term.textContent = said(key);
       meaning.textContent = said(`${key}_said`);
       return [term, meaning];
@@ -320,22 +308,9 @@ function words() {
   );
 }
 
-const dark = () =>
-  (document.documentElement.dataset.theme ??
-    (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-
 at("story").append(...gw_doc.stories.map(() => new Option()));
 at("story").addEventListener("change", () => {
   open(gw_doc.stories[at("story").selectedIndex]);
-  words();
-});
-at("language").addEventListener("click", () => {
-  chinese = !chinese;
-  words();
-  again();
-});
-at("theme").addEventListener("click", () => {
-  document.documentElement.dataset.theme = dark() ? "light" : "dark";
   words();
 });
 at("back").addEventListener("click", () => beside(-1, 0));
@@ -363,6 +338,9 @@ document.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
-words();
+switches(() => {
+  words();
+  if (now.story) again();
+});
 open(gw_doc.stories[0]);
 document.documentElement.dataset.ready = "yes";

@@ -5,15 +5,13 @@ class Strip extends Drawing {
     this.live = [];
     this.panels = [];
     const T = this.now.story.steps.length,
-      grid = make("div", "grid");
+      grid = h("div", { class: "grid" });
     const heading = (row, key) => {
-      const h = make("h2");
+      const words = h("h2", { style: { gridRow: row, gridColumn: "1 / -1" } });
       this.live.push(() => {
-        h.textContent = said(key);
+        words.textContent = said(key);
       });
-      h.style.gridRow = row;
-      h.style.gridColumn = "1 / -1";
-      return h;
+      return words;
     };
     grid.append(heading(1, "forward"));
     for (let t = 0; t < T; t++) grid.append(this.top(t), this.arrives(t), this.doors(t), this.shelf(t), this.speaks(t));
@@ -23,9 +21,9 @@ class Strip extends Drawing {
   }
 
   top(t) {
-    const e = make("div", "top"),
-      word = make("strong"),
-      step = make("span");
+    const e = h("div", { class: "top" }),
+      word = h("strong"),
+      step = h("span");
     word.textContent = this.now.story.steps[t];
     this.live.push(() => {
       step.textContent = said("step", { t: t + 1 });
@@ -39,12 +37,12 @@ class Strip extends Drawing {
   arrives(t) {
     const { features } = this.now.story,
       places = this.shown("D");
-    const numbers = make(
+    const numbers = h(
       "div",
-      "numbers",
+      { class: "numbers" },
       ...places.map((j) => {
         const n = this.number(this.spots.value(this.doc.x, t, j));
-        const name = make("span", "word");
+        const name = h("span", { class: "word" });
         name.textContent = features[j];
         n.append(name);
         return n;
@@ -79,29 +77,29 @@ class Strip extends Drawing {
       const after = this.doc.after[k],
         letter = this.doc.nodes[after][1],
         places = this.shown(letter);
-      const jars = make(
+      const jars = h(
         "div",
-        letter === "M" ? "numbers matrix" : "numbers",
+        { class: letter === "M" ? "numbers matrix" : "numbers" },
         ...places.map((j) => {
-          const jar = make("span", "picture");
+          const jar = h("span", { class: "picture" });
           this.live.push(() => {
             const v = this.now.run.steps[t],
               had = gw_of(v[this.doc.before[k]])(j);
             jar.innerHTML = gw_jar(gw_of(v[keep])(j) * had, gw_of(v[write])(j), this.scales.carried[k]);
           });
           const number = (i) => this.number(this.spots.value(i, t, j));
-          return make("div", "column", jar, number(this.doc.before[k]), number(keep), number(write), number(after));
+          return h("div", { class: "column" }, jar, number(this.doc.before[k]), number(keep), number(write), number(after));
         }),
       );
       if (letter === "M") jars.style.setProperty("--columns", Math.min(this.now.story.sizes.K, 4));
-      const names = make(
+      const names = h(
         "div",
-        "column names",
-        make("span", "picture"),
+        { class: "column names" },
+        h("span", { class: "picture" }),
         ...["had", "keep", "write", "now"].map((key) => this.text("name", key)),
       );
       names.firstChild.innerHTML = gw_math(gw_letter(this.doc.cell.carry[k], t + 1));
-      return make("div", "jars", names, jars);
+      return h("div", { class: "jars" }, names, jars);
     });
     const kept = new Set(this.doc.shelves.map(([k]) => k)),
       others = this.doc.cell.carry.flatMap((name, k) =>
@@ -125,24 +123,24 @@ class Strip extends Drawing {
       inside = [line];
     if (symbols.length) {
       inside.push(
-        make(
+        h(
           "div",
-          "bars",
+          { class: "bars" },
           ...symbols.map((s, r) => {
-            const bar = make("span", "bar"),
-              name = make("span", "name"),
+            const bar = h("span", { class: "bar" }),
+              name = h("span", { class: "name" }),
               number = this.number(this.spots.chance(t, r));
             name.textContent = s;
             this.live.push(() => {
               bar.style.setProperty("--share", this.now.run.chances[t][r]);
             });
-            return make("div", "guess", name, bar, number);
+            return h("div", { class: "guess" }, name, bar, number);
           }),
         ),
       );
     } else
       inside.push(
-        this.labelled(this.spots.score(t, 0).name, make("div", "numbers", this.number(this.spots.score(t, 0)))),
+        this.labelled(this.spots.score(t, 0).name, h("div", { class: "numbers" }, this.number(this.spots.score(t, 0)))),
       );
     inside.push(this.asked(t));
     return this.panel(6, t, "speaks", ...inside);
@@ -152,10 +150,10 @@ class Strip extends Drawing {
   asked(t) {
     const { story } = this.now,
       { symbols } = story.head,
-      label = make("label", "asked"),
-      words = make("span"),
-      verdict = make("strong");
-    const field = make(symbols.length ? "select" : "input");
+      label = h("label", { class: "asked" }),
+      words = h("span"),
+      verdict = h("strong");
+    const field = h(symbols.length ? "select" : "input");
     if (symbols.length) field.append(new Option("–", ""), ...symbols.map((s, r) => new Option(s, r)));
     else {
       field.type = "number";
@@ -183,11 +181,11 @@ class Strip extends Drawing {
       this.now.again();
     });
     label.append(words, field, verdict);
-    const loss = this.labelled(this.spots.loss(t).name, make("div", "numbers", this.number(this.spots.loss(t))));
+    const loss = this.labelled(this.spots.loss(t).name, h("div", { class: "numbers" }, this.number(this.spots.loss(t))));
     const last = t === story.steps.length - 1 && story.name === "hello";
-    return make(
+    return h(
       "div",
-      "",
+      {},
       label,
       loss,
       ...(last
@@ -214,12 +212,12 @@ class Strip extends Drawing {
       inside.push(
         this.labelled(
           gw_blame(this.spots.score(t, 0).name.replace(/\([^)]*\)/, "")),
-          make(
+          h(
             "div",
-            "numbers",
+            { class: "numbers" },
             ...story.head.bias.map((_, r) => {
               const n = this.number(this.spots.blame(t, r));
-              const name = make("span", "word");
+              const name = h("span", { class: "word" });
               name.textContent = story.head.symbols[r] ?? "";
               n.append(name);
               return n;
@@ -260,12 +258,12 @@ class Strip extends Drawing {
   }
 
   share(t) {
-    const list = make("div", "bars");
+    const list = h("div", { class: "bars" });
     for (const w of this.doc.weights) {
-      const name = make("span", "name"),
-        bar = make("span", "bar"),
-        digits = make("span", "digits"),
-        guess = make("div", "guess", name, bar, digits);
+      const name = h("span", { class: "name" }),
+        bar = h("span", { class: "bar" }),
+        digits = h("span", { class: "digits" }),
+        guess = h("div", { class: "guess" }, name, bar, digits);
       name.innerHTML = gw_math(gw_letter(w.name, null));
       this.live.push(() => {
         const length = this.scales.shares[w.name][t];

@@ -1,9 +1,6 @@
 // All that the page says: [English, Chinese]. {name} is put in.
 const TEXTS = {
   title: ["{cell}, step by step", "逐步看懂 {cell}"],
-  language: ["中文", "English"],
-  dark: ["dark", "深色"],
-  light: ["light", "浅色"],
   example: ["Example", "例子"],
   hello: ["“hello”: guess the next letter", "“hello”：猜下一个字母"],
   numbers: ["x₁, x₂, x₃: gradients of every gate", "x₁、x₂、x₃：每个门的梯度"],
@@ -75,7 +72,7 @@ const TEXTS = {
   more: ["and {n} more units", "另有 {n} 个单元"],
   more_features: ["and {n} more inputs", "另有 {n} 个输入"],
   weights: ["Weights and their gradients", "权重及其梯度"],
-  weights_said: ["The upper number is the weight, the lower one its gradient: the sum of what each step adds.", "上面是权重，下面是它的梯度：各步份额之和。"],
+  weights_said: ["The upper number is the weight, the lower one its gradient: the sum of what each step shown here adds.", "上面是权重，下面是它的梯度：这里各步份额之和。"],
   unfold: ["Where a number comes from", "数字的来历"],
   given: ["This number is given. Change it:", "这个数是给定的，可以改："],
   value: ["Value", "数值"],

@@ -1,22 +1,7 @@
 // Lines and maps as SVG.
-const SVG = "http://www.w3.org/2000/svg";
 const HIGH = 150, LEFT = 58, RIGHT = 12, TOP = 8, BOTTOM = 22;
 let wide = 720; // as the page is, so that letters keep their size
 const DASHES = ["", "6 3", "2 3", "8 3 2 3", "1 4", "10 4"];
-
-function made(name, attributes, parent) {
-  const found = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) found.setAttribute(key, value);
-  if (parent) parent.append(found);
-  return found;
-}
-
-function text(value) {
-  if (!Number.isFinite(value)) return "";
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  return size >= 1e5 || size < 1e-3 ? value.toExponential(1).replace("e+", "e") : String(Number(value.toPrecision(3)));
-}
 
 // A number to its place on an axis, and where its marks are.
 function scale(low, high, from, to, log) {
@@ -45,9 +30,9 @@ function bounds(values, log) {
 }
 
 function frame(title, steps) {
-  const svg = made("svg", { viewBox: `0 0 ${wide} ${HIGH}`, role: "img", tabindex: "0", "aria-label": title });
+  const svg = s("svg", { viewBox: `0 0 ${wide} ${HIGH}`, role: "img", tabindex: 0, "aria-label": title });
   const x = scale(steps[0], steps[1], LEFT, wide - RIGHT, false);
-  for (const mark of x.marks) made("text", { x: x.place(mark), y: HIGH - 6, "text-anchor": "middle" }, svg).textContent = text(mark);
+  svg.append(...x.marks.map((mark) => s("text", { x: x.place(mark), y: HIGH - 6, "text-anchor": "middle" }, plain(mark))));
   return { svg, x };
 }
 
@@ -57,17 +42,17 @@ function lineChart(title, series, steps, log) {
   const values = series.flatMap((own) => own.points.map((point) => point[1])).filter((value) => !log || value > 0);
   const y = scale(...bounds(values, log), HIGH - BOTTOM, TOP, log);
   for (const mark of y.marks) {
-    made("line", { x1: LEFT, x2: wide - RIGHT, y1: y.place(mark), y2: y.place(mark), class: "grid" }, svg);
-    made("text", { x: LEFT - 5, y: y.place(mark) + 4, "text-anchor": "end" }, svg).textContent = text(mark);
+    svg.append(s("line", { x1: LEFT, x2: wide - RIGHT, y1: y.place(mark), y2: y.place(mark), class: "grid" }),
+      s("text", { x: LEFT - 5, y: y.place(mark) + 4, "text-anchor": "end" }, plain(mark)));
   }
-  made("rect", { x: LEFT, y: TOP, width: wide - LEFT - RIGHT, height: HIGH - TOP - BOTTOM, class: "frame" }, svg);
+  svg.append(s("rect", { x: LEFT, y: TOP, width: wide - LEFT - RIGHT, height: HIGH - TOP - BOTTOM, class: "frame" }));
   series.forEach((own, place) => {
     const drawn = own.points.filter((point) => !log || point[1] > 0).map(([step, value]) => `${x.place(step).toFixed(1)},${y.place(value).toFixed(1)}`);
     const style = { fill: "none", stroke: `var(--s${place % 6})`, "stroke-width": 1.8, "stroke-dasharray": DASHES[place % 6] };
-    made("polyline", { points: drawn.join(" "), ...style }, svg);
-    if (drawn.length < 40) for (const at of drawn) {
-      const [cx, cy] = at.split(",");
-      made("circle", { cx, cy, r: 2, fill: `var(--s${place % 6})` }, svg);
+    svg.append(s("polyline", { points: drawn.join(" "), ...style }));
+    if (drawn.length < 40) for (const point of drawn) {
+      const [cx, cy] = point.split(",");
+      svg.append(s("circle", { cx, cy, r: 2, fill: `var(--s${place % 6})` }));
     }
   });
   return { svg, x };
@@ -84,13 +69,13 @@ function mapChart(title, columns, steps) {
     const right = place + 1 < columns.length ? edges[place + 1] : wide - RIGHT;
     for (const [lag, norm] of own) {
       const shade = norm > 0 ? Math.max(0, 1 + Math.log10(norm / most) / 6) : 0;
-      made("rect", { x: edges[place], y: HIGH - BOTTOM - (lags.indexOf(lag) + 1) * height, width: Math.max(1, right - edges[place] + 0.3), height: height + 0.3, fill: "var(--s0)", "fill-opacity": shade.toFixed(3) }, svg);
+      svg.append(s("rect", { x: edges[place], y: HIGH - BOTTOM - (lags.indexOf(lag) + 1) * height, width: Math.max(1, right - edges[place] + 0.3), height: height + 0.3, fill: "var(--s0)", "fill-opacity": shade.toFixed(3) }));
     }
   });
   lags.forEach((lag, place) => {
     if (lags.length > 9 && place % 2) return;
-    made("text", { x: LEFT - 5, y: HIGH - BOTTOM - (place + 0.5) * height + 4, "text-anchor": "end" }, svg).textContent = lag;
+    svg.append(s("text", { x: LEFT - 5, y: HIGH - BOTTOM - (place + 0.5) * height + 4, "text-anchor": "end" }, lag));
   });
-  made("rect", { x: LEFT, y: TOP, width: wide - LEFT - RIGHT, height: HIGH - TOP - BOTTOM, class: "frame" }, svg);
+  svg.append(s("rect", { x: LEFT, y: TOP, width: wide - LEFT - RIGHT, height: HIGH - TOP - BOTTOM, class: "frame" }));
   return { svg, x };
 }

@@ -1,7 +1,7 @@
 // The quantities that the page shows. A row has `name` and `words` of TEXTS, `log` for a logarithmic axis, and
 // `series(layer)`: a list of { name, points: [[step, value], ...] }, of one layer, or of all if it is null. The lags are
 // drawn as a map: `map(layer)` gives [step, [[lag, value], ...]].
-const record = JSON.parse(document.getElementById("record").textContent);
+const record = JSON.parse(at("record").textContent);
 const layers = [...new Set(record.look.flatMap((look) => Object.keys(look.layers)))];
 
 const points = (lines, value) => lines.map((line) => [line.step, value(line)]).filter((point) => Number.isFinite(point[1]));

@@ -1,11 +1,8 @@
 // What the page says: name -> [English, Chinese].
 const TEXTS = {
-  dark: ["dark", "深色"],
-  light: ["light", "浅色"],
   layer: ["Layer", "层"],
   every: ["all, averaged", "全部（平均）"],
   help: ["Arrow keys, a tap or the pointer move the line through the validations.", "用方向键、点按或指针在各次验证之间移动竖线。"],
-  numbers: ["Numbers", "数值"],
   step: ["step", "步"],
   epoch: ["epoch", "轮"],
   well: ["Nothing that the record is evidence for is wrong.", "记录中没有表明问题的证据。"],
@@ -57,5 +54,4 @@ const TEXTS = {
   lagsWords: ["How much the last output depends on what was read so many steps before: the norm of the gradient.", "最后的输出对若干步之前所读内容的依赖：梯度的范数。"],
   lag: ["lag", "时距"],
 };
-const languages = { now: (navigator.language || "").startsWith("zh") ? 1 : 0 };
-const say = (name) => TEXTS[name][languages.now];
+const say = (name) => both(...TEXTS[name]);

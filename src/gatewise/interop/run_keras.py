@@ -1,0 +1,36 @@
+"""Models that were read, in Keras itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ..errors import OptionError
+from .chain import Chain
+from .keras_loaded import loaded
+from .proof import Answers, CannotRunError
+from .write_keras import write
+
+
+def answers(path: str | os.PathLike[str], chain: Chain, asked: Any = None) -> tuple[Answers, str]:
+    """The model of a file in Keras, as `chain.run` computes it: a function of x, and Keras with its version.
+
+    Keras 3 takes a hard sigmoid of Keras 2 for one of its own and refuses many an older file. So what a version before
+    3 wrote runs there as `write_keras` writes it again.
+
+    Raises:
+        ModuleNotFoundError: Keras, or what it computes with, is not installed.
+        CannotRunError: Keras cannot run it.
+    """
+    if int(chain.version.partition(".")[0]) >= 3:
+        return loaded(path)
+    with TemporaryDirectory() as folder:
+        again = Path(folder) / "model.keras"
+        try:
+            write(chain, None, again)
+        except OptionError as error:
+            raise CannotRunError(f"no Keras of today reads files of {chain.version}; {error}") from error
+        answer, peer = loaded(again)
+    return answer, f"{peer}, in a file written anew, for it does not read those of {chain.version}"

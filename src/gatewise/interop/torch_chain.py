@@ -1,0 +1,74 @@
+"""Loads a .safetensors of `gatewise export --to torch`. Needs torch and safetensors, and no Gatewise: copy it."""
+
+import json
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+
+class Chain(nn.Module):
+    """Layers that read one another's output: tokens (T, B), or numbers (T, B, D), in; steps come first."""
+
+    def __init__(self, path: str):
+        super().__init__()
+        with safe_open(path, "pt") as file:
+            self.said: list[dict[str, Any]] = json.loads(file.metadata()["layers"])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+        self.layers = nn.ModuleList(map(_module, self.said))
+        self.load_state_dict(weights)
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer: Any
+        for layer, said in zip(self.layers, self.said, strict=True):
+            match said["kind"]:
+                case "recurrent":
+                    x, state = layer(x)
+                    if said["outputs"] == "end":  # the last state of each direction
+                        h = state[0] if said["torch"] == "LSTM" else state
+                        x = torch.cat([*h], -1)
+                case "pooling":
+                    x = {"last": x[-1], "first": x[0], "mean": x.mean(0), "max": x.amax(0)}[said["of"]]
+                case "repeat":
+                    x = x.expand(said["length"], *x.shape)
+                case "flatten":
+                    x = x.transpose(0, 1).flatten(1)
+                case "scaling":
+                    x = x * layer.weight + layer.bias
+                case _:
+                    x = layer(x)
+            x = activated(said.get("activation") or said.get("name") or "linear", x)
+        return x
+
+
+def _module(said: dict[str, Any]) -> nn.Module:
+    match said["kind"]:
+        case "embedding":
+            return nn.Embedding(said["count"], said["size"])
+        case "recurrent":
+            options = {"proj_size": said["proj_size"]} if said["proj_size"] else {}
+            options |= {"nonlinearity": said["nonlinearity"]} if said["torch"] == "RNN" else {}
+            both = said["direction"] == "both"
+            module: nn.Module = getattr(nn, said["torch"])(
+                said["input_size"], said["hidden_size"], bidirectional=both, **options
+            )
+            return module
+        case "dense":
+            return nn.Linear(said["inputs"], said["outputs"], said["bias"])
+        case "scaling":
+            found = nn.Module()
+            found.weight, found.bias = (nn.Parameter(torch.zeros(said["size"])) for _ in range(2))
+            return found
+    return nn.Identity()
+
+
+def activated(name: str, x: Tensor) -> Tensor:
+    if name == "linear":
+        return x
+    if name in ("softmax", "log_softmax"):
+        return x.softmax(-1) if name == "softmax" else x.log_softmax(-1)
+    if name == "hard_sigmoid":
+        return (0.2 * x + 0.5).clamp(0, 1)
+    function = {"hard_sigmoid_6": "hardsigmoid", "hard_tanh": "hardtanh", "exponential": "exp"}.get(name, name)
+    return getattr(torch, function)(x) if hasattr(torch, function) else getattr(nn.functional, function)(x)

@@ -1,0 +1,1 @@
+"""`sequential`: models of other libraries, layers that read one another's output."""
