@@ -60,11 +60,11 @@ def of_planted(rows: Mapping[str, Any]) -> list[str]:
 
 
 def of_peers(rows: Mapping[str, Any]) -> list[str]:
-    lines = ["| task | method | rows | hit | mass | ms a row |", "| --- | --- | ---: | ---: | ---: | ---: |"]
+    lines = ["| task | method | rows | hit | mass | CPU ms a row |", "| --- | --- | ---: | ---: | ---: | ---: |"]
     for task, row in rows.items():
         begin = task
         for method, figures in row["methods"].items():
-            shown = f"{figures['hit']:.3f} | {figures['mass']:.3f} | {figures['ms a row']:.0f}"
+            shown = f"{figures['hit']:.3f} | {figures['mass']:.3f} | {figures['CPU ms a row']:.0f}"
             lines.append(f"| {begin} | {method} | {figures['rows']} | {shown} |")
             begin = ""
     return lines
