@@ -82,6 +82,8 @@ def explain(
 
     if (data is None) == (text is None):
         raise OptionError("`gatewise explain` needs either DATA or a text: --text. `gatewise explain --help` says how")
+    if text == "":
+        raise OptionError("--text is empty. Give it words to explain, in quotes")
     if data is not None:
         refuse_models(data)
     if output is not None:  # report mistakes before the work is done
