@@ -127,8 +127,12 @@ def _timed(name: str, size: int) -> dict[str, Any]:
             wanted = calls["runtime"]()
             for way, call in calls.items():
                 np.testing.assert_allclose(call(), wanted, atol=1e-4, err_msg=f"{name}: {way}")
-            found[f"{T} steps, {B} rows"] = {way: own.document() for way, own in _contest(calls, T * B).items()}
+            found[_case(T, B)] = {way: own.document() for way, own in _contest(calls, T * B).items()}
     return found
+
+
+def _case(steps: int, rows: int) -> str:
+    return f"{steps} step{'s' * (steps > 1)}, {rows} row{'s' * (rows > 1)}"
 
 
 def _session(model: Any) -> Any:
@@ -185,7 +189,7 @@ def _shown(found: Any) -> str:
 
 def time_table(rows: dict[str, Any]) -> str:
     """Medians in microseconds, with the ratio to the runtime's."""
-    cases = [f"{T} steps, {B} rows" for T in STEPS for B in BATCHES]
+    cases = [_case(T, B) for T in STEPS for B in BATCHES]
     lines = [f"| layer | way | {' | '.join(cases)} |", "| --- | --- |" + " --- |" * len(cases)]
     for layer, row in rows.items():
         for way in row[cases[0]]:

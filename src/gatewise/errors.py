@@ -100,14 +100,15 @@ _LISTED = 100  # known names at most: of a vocabulary, the line would fill the s
 
 
 def quoted(name: str) -> str:
-    """A name as it can stand in a sentence: in quotes, if it could be taken for a part of that, as a space or comma."""
-    return name if re.search(r"\w", name) and not re.search(r"^\s|\s$|,|[^\S ]", name) else repr(name)
+    """A name as it can stand in a sentence: in quotes, if it could be taken for a part of that, as marks are."""
+    return name if re.search(r"\w", name) and name.isprintable() and name == name.strip() else repr(name)
 
 
 def suggest(kind: str, name: str, known: Iterable[str], listing: str = "") -> str:
     """The message for an unknown name: the closest known one, or those that are known."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    listed = [repr(one) if "," in one else quoted(one) for one in names[:_LISTED]]
     more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
-    hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(map(quoted, names[:_LISTED]))}{more}."
+    hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(listed)}{more}."
     return f"no {kind} named '{name}'. {hint}" + (f" {listing}" if listing else "")

@@ -2,13 +2,14 @@
 
 import io
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from gatewise import Classifier, Generator
-from gatewise.explanation.attribution import attributed, attribution_of, drawn, gradients, occluded
+from gatewise.explanation.attribution import GAP, GRADIENTS, attributed, attribution_of, drawn, gradients, occluded
 from gatewise.explanation.explaining import explain
 from gatewise.explanation.question import Ask
 from gatewise.explanation.questions import question
@@ -119,6 +120,25 @@ def test_a_missing_value_adds_nothing_by_its_filling(sensors):
     assert np.isnan(rows[0][1, 1])
     assert part.values[1, 1] == part.usual[1, 1] == 0
     assert attributed(asked).parts[0][1, 1] == 0
+
+
+@pytest.mark.parametrize("steepness", [1e4, 1e6])
+def test_a_jump_on_the_way_is_found(sensors, steepness):
+    """Of what depends on a sum alone, each number adds its share in the sum's way, however steep that is."""
+    model, rows = sensors
+    asked, _ = question(model, rows, 1, Ask())
+    [part] = asked.parts
+    weights = np.random.default_rng(0).uniform(0.5, 1, part.values.shape) * np.sign(part.values - part.usual)
+    way = weights * (part.values - part.usual)
+
+    def scores(net, arrays):
+        [x] = arrays
+        library, own = (torch, torch.from_numpy(weights).to(x)) if isinstance(x, torch.Tensor) else (np, weights)
+        return library.tanh(steepness * ((own[:, None] * (x - library.asarray(part.usual)[:, None])).sum((0, 2)) - 0.3))
+
+    found = attributed(replace(asked, outputs=scores, score=lambda found: found))
+    assert found.method == GRADIENTS
+    np.testing.assert_allclose(found.parts[0], 2 * way / way.sum(), atol=2 * GAP)
 
 
 def test_shapley_values_are_those_of_all_orders(sensors):

@@ -3,61 +3,13 @@
 import numpy as np
 import pytest
 
+from benchmarks.explain.units import FEATURE, HIDDEN, PLANTED, cost_of, model, smooth, text
 from gatewise import cells
 from gatewise.errors import DataError
 from gatewise.explanation import name_units, propose
 from gatewise.explanation.features import number_features, of_rows, tag_features, text_features
 from gatewise.runtime import network
 from gatewise.runtime.layers import network_of
-
-PLANTED, H = 5, 12
-ALPHABET = "ab «»"
-
-
-def text(length, seed=0):
-    """Words, some of them in quotation marks."""
-    random, found = np.random.default_rng(seed), ""
-    while len(found) < length:
-        words = " ".join("".join(random.choice([*"ab"], random.integers(1, 6))) for _ in range(random.integers(1, 7)))
-        found += f"«{words}» " if random.random() < 0.4 else f"{words} "
-    return found[:length]
-
-
-def model(planted=True):
-    """A character model whose unit 5 remembers whether a quotation mark is open, and who needs it to close it."""
-    random, V = np.random.default_rng(1), len(ALPHABET)
-    W, U, b = random.normal(size=(4 * H, V)) / 2, random.normal(size=(4 * H, H)) / 4, random.normal(size=4 * H) / 4
-    output = random.normal(size=(V, H)) / 4
-    if planted:
-        i, f, g, o = (k * H + PLANTED for k in range(4))
-        mark, closing = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 0, 0, 1])
-        for gate in (i, f, g, o):
-            U[gate] = 0
-        W[i], b[i] = 20 * mark, -10
-        W[f], b[f] = -20 * mark, 10
-        W[g], b[g] = 10 * (mark - 2 * closing), 0
-        W[o], b[o] = 0, 3
-        output[:, PLANTED] = 0
-        output[ALPHABET.index("»"), PLANTED] = 6
-    part = network.Recurrent(cell=cells.find("lstm"), input_size=V, hidden_size=H)
-    weights = {"weight_ih_l0": W, "weight_hh_l0": U, "bias_ih_l0": b, "bias_hh_l0": 0 * b}
-    net = network.Block({"layers": part, "output": network.Linear(H, V)})
-    named = {f"layers.{name}": array.astype(np.float32) for name, array in weights.items()}
-    named |= {"output.weight": output.astype(np.float32), "output.bias": np.zeros(V, np.float32)}
-    return network_of(net, named)
-
-
-def cost_of(written):
-    tokens = np.array([ALPHABET.index(character) for character in written])
-    x = np.eye(len(ALPHABET), dtype=np.float32)[tokens][:, None]
-
-    def run(net):
-        y, _ = net.layers(x)
-        scores = net.output(y)[:-1, 0]
-        nats = np.log(np.exp(scores).sum(-1)) - scores[np.arange(len(scores)), tokens[1:]]
-        return np.append(nats, 0)[:, None]
-
-    return run
 
 
 def test_a_planted_unit_is_found_and_confirmed():
@@ -66,7 +18,7 @@ def test_a_planted_unit_is_found_and_confirmed():
     closing = np.array([written[t + 1 : t + 2] == "»" for t in range(len(written))])[:, None]
     found = name_units(model(), cost_of(written), features, {"before a closing quotation mark": closing})
     first = found[0]
-    assert (first.proposal.feature, first.unit, first.layer) == ("inside «…»", PLANTED, 0)
+    assert (first.proposal.feature, first.unit, first.layer) == (FEATURE, PLANTED, 0)
     assert first.confirmed
     assert abs(first.proposal.correlation) > 0.95 > first.proposal.null
     for kind in ("where it ends", "before a closing quotation mark"):
@@ -83,7 +35,7 @@ def test_what_follows_but_is_not_needed_is_not_confirmed():
     written = text(3000)
     net = model()
     net.output.weight[:, PLANTED] = 0
-    features = {"inside": text_features(written)["inside «…»"][:, None]}
+    features = {"inside": text_features(written)[FEATURE][:, None]}
     [found] = name_units(net, cost_of(written), features)
     assert found.unit == PLANTED
     assert not found.confirmed
@@ -91,7 +43,7 @@ def test_what_follows_but_is_not_needed_is_not_confirmed():
 
 def rows_model():
     """Its unit 5 keeps a running mean of what it reads, and the answer to a row is the sign of that."""
-    random = np.random.default_rng(1)
+    random, H = np.random.default_rng(1), HIDDEN
     W, U, b = random.normal(size=(4 * H, 1)) / 2, random.normal(size=(4 * H, H)) / 8, random.normal(size=4 * H) / 4
     i, f, g, o = (k * H + PLANTED for k in range(4))
     for gate in (i, f, g, o):
@@ -133,14 +85,6 @@ def test_a_unit_that_the_answer_to_whole_rows_needs():
     assert not any(one.confirmed for one in name_units(rows_model(), rows_cost(x, lengths), noise))
     with pytest.raises(DataError, match=r"the kind 'odd' has the shape \(3,\), where there are 90 rows"):
         name_units(rows_model(), rows_cost(x, lengths), of_rows(rows), {"odd": np.zeros(3)})
-
-
-def smooth(random, *shape):
-    """Noise in which neighbours resemble each other, as states of networks do."""
-    noise = random.normal(size=shape)
-    for t in range(1, len(noise)):
-        noise[t] += 0.9 * noise[t - 1]
-    return noise
 
 
 def test_on_noise_hardly_anything_is_named():

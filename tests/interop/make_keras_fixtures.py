@@ -107,6 +107,14 @@ def pooled() -> Any:
     return keras.Sequential(row)
 
 
+def apart() -> Any:
+    """Two directions as two outputs, which a layer of their own merges; then what `return_state` gives."""
+    inputs = keras.Input((4, 2))
+    h = of.Add()(of.Bidirectional(of.GRU(3, return_sequences=True), merge_mode=None)(inputs))
+    _, state, _ = of.LSTM(3, return_sequences=True, return_state=True)(h)
+    return keras.Model(inputs, of.Dense(2)(state))
+
+
 def settled(model: Any) -> Any:
     """Moving means and variances that are none of the initial ones."""
     for layer in model.layers:
@@ -127,6 +135,7 @@ def of_keras_3(folder: Path) -> None:
         ("merges", merges(), TOKENS),
         ("autoencoder", autoencoder(), numbers(3, 6, 2)),
         ("pooled", pooled(), numbers(3, 5, 2)),
+        ("apart", apart(), numbers(3, 4, 2)),
     ):
         settled(shaken(model))
         for ending in ("keras", "h5"):

@@ -11,7 +11,9 @@ import onnx
 import pytest
 
 from gatewise.cli import main
+from gatewise.interop.onnx import network, running
 from gatewise.tasks import Captioner, Classifier, Detector, Forecaster, Generator, Tagger, Transcriber, Translator
+from gatewise.tasks.classify.words import numbered_model
 
 TEXT = "the cat sat on the mat, and the dog saw the cat.\n" * 30
 SMALL = {"hidden_size": 6, "epochs": 1}
@@ -91,6 +93,24 @@ def test_measurements(kind, options, wave, tmp_path, capsys):
     path = fitted(kind(**SMALL, key="run", columns="heat,load", **options), tmp_path, wave)
     [model] = exported(path, tmp_path / "out.onnx", capsys)
     assert ("table.chain.transitions" in properties(model)) == ("crf" in options)
+
+
+def test_nearest_neighbours_are_left_out_which_is_said(wave, tmp_path):
+    sizes = {**SMALL, "key": "run", "columns": "heat,load", "target": "kind", "ensemble": 1, "bidirectional": False}
+    path = fitted(Classifier(**sizes, share=0.5), tmp_path, wave)
+    for shares, said in (
+        ({"nearest neighbours": 0.4, "logistic regression": 0.6}, "Nearest neighbours have 20% of what"),
+        (
+            {"nearest neighbours": 1.0},
+            "predicts is 50%; the rest is that of nearest neighbours",
+        ),
+    ):
+        model = Classifier.load(path)
+        model.baselines_.shares = shares
+        found = numbered_model(model, "", lambda matrix: matrix)
+        assert said in found.title
+        graph = network.build(found.recording).model("classifier")
+        assert running.difference(found, running.runner(graph.SerializeToString())) <= 1e-5
 
 
 def test_what_is_expected_of_the_next_step(wave, tmp_path, capsys):
@@ -190,11 +210,21 @@ def test_what_was_not_run_says_so(text_model, tmp_path, capsys, monkeypatch):
 
 
 def test_a_wrong_file_is_not_kept(text_model, tmp_path, capsys, monkeypatch):
-    from gatewise.interop.onnx import running
-
     monkeypatch.setattr(running, "difference", lambda *_: 0.5)
     assert main(["export", str(text_model), "--to", "onnx", "-o", str(tmp_path / "text.onnx")]) == 2
     assert "differs from the model by 0.5, above 1e-05, and was not kept" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_onnxruntime_does_not_run_is_one_line(text_model, tmp_path, capsys, monkeypatch):
+    import onnxruntime
+
+    def fails(*_, **__):
+        raise ValueError("no such\nkernel")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fails)
+    assert main(["export", str(text_model), "--to", "onnx", "-o", str(tmp_path / "text.onnx")]) == 2
+    assert "does not run what was exported, so it was not kept: no such kernel" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

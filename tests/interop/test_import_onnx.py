@@ -143,7 +143,22 @@ def branching(model):
     model.graph.node.insert(3, onnx.helper.make_node("Add", [of_type(model, "LSTM").output[1], "x"], ["sum"]))
 
 
+def turned(model):
+    """All steps, the last one first."""
+    node = of_type(model, "Gather")
+    y = next(own for own in model.graph.node if own.op_type == "LSTM").output[0]
+    for name, value in (("from", -1), ("to", -(1 << 62)), ("axis", 0), ("stride", -1)):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([value]), name))
+    reshaped = next(own for own in model.graph.node if own.op_type == "Transpose" and own.input[0] == y)
+    place = list(model.graph.node).index(reshaped)
+    model.graph.node.insert(
+        place, onnx.helper.make_node("Slice", [y, "from", "to", "axis", "stride"], ["turned"], name=node.name)
+    )
+    reshaped.input[0] = "turned"
+
+
 REFUSED = {
+    "turns them around": turned,
     "reads lengths of sequences": lengthy,
     "computes Cosh": lambda model: setattr(of_type(model, "Softmax"), "op_type", "Cosh"),
     "has clip=": lambda model: of_type(model, "LSTM").attribute.append(onnx.helper.make_attribute("clip", 1.0)),
@@ -155,7 +170,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_is_no_chain_is_refused_by_name(what, tmp_path, capsys):
-    path = changed(classifier(tmp_path / "model.onnx"), REFUSED[what])
+    end = "mean" if REFUSED[what] is turned else "end"
+    path = changed(classifier(tmp_path / "model.onnx", end=end), REFUSED[what])
     assert main(["import", str(path), "-o", str(tmp_path / "out.gatewise")]) == 2
     error = capsys.readouterr().err
     assert what in error or "cannot be read" in error
@@ -179,6 +195,18 @@ def test_weights_outside_the_folder_are_not_read(tmp_path):
     (tmp_path / "in" / "weights.bin").unlink()
     (tmp_path / "in" / "weights.bin").write_bytes(bytes(4 * 11 * 5))
     assert not read(str(path), Asked()).layers[0].weights["weight"].any()
+
+
+def test_what_onnxruntime_refuses_is_one_line(tmp_path, capsys):
+    path = changed(
+        classifier(tmp_path / "model.onnx"),
+        lambda model: model.graph.output[0].type.tensor_type.__setattr__("elem_type", onnx.TensorProto.INT64),
+    )
+    assert main(["import", str(path), "-o", str(tmp_path / "out.gatewise")]) == 2
+    error = capsys.readouterr().err
+    assert "onnxruntime refuses it" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out.gatewise").exists()
 
 
 def damaged(path, count):

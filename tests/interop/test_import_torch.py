@@ -176,6 +176,8 @@ class Texts(nn.Module):
         super().__init__()
         self.pooled = pooled
         self.emb, self.rnn, self.out = nn.Embedding(7, 4), nn.GRU(4, 5, bidirectional=True), nn.Linear(10, outputs)
+        with torch.no_grad():
+            self.out.weight *= 30  # as sure of itself as trained networks are
 
     def forward(self, x):
         y, h = self.rnn(self.emb(x))

@@ -20,7 +20,8 @@ def export(
         str,
         typer.Option(
             help="c: a folder of C99; html: a page that runs it in a browser; onnx: a file for any engine; torch: "
-            "weights of PyTorch (.safetensors or .pt); keras: a .keras file."
+            "weights of PyTorch (.safetensors or .pt); keras: a .keras file; "
+            "rtneural: JSON, and nam: a .nam file, for plug-ins of sound."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder (c) or file to write.")],

@@ -9,6 +9,7 @@ Source: Sundararajan, Taly & Yan (2017), "Axiomatic attribution for deep network
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,11 +25,12 @@ METHODS = {  # as a report tells them, where there is torch
     GRADIENTS: "integrated gradients from the usual step, by Gauss and Legendre's points",
     ORDERS: "Shapley values of steps beside the usual one, by random orders, as integrated gradients did not add up",
 }
-LEAST_POINTS, MOST_POINTS = 16, 256
-ENOUGH_POINTS, HOPELESS = 64, 0.1  # from so many points on, this gap is a jump that more of them do not find
+LEAST_POINTS, MOST_POINTS = 16, 496
+PIECES, PIECE_POINTS = 8, 2  # that a piece of the way is cut into, and points on each
+SHORT, MOST_EXACT = 1e-5, 600  # pieces that are cut in double precision, and steps that are read so: that is slow
 LEAST_ORDERS, MOST_ORDERS = 2, 64
 MOST_READ = 1 << 19  # steps that are read for the orders
-GAP = 0.01  # of the score's change, see `Found.gap`; the points are doubled until no more is missing
+GAP = 0.01  # of the score's change, see `Found.gap`; points are added until no more is missing
 MOST_HIDDEN = 512  # steps, beyond which neighbours are hidden together
 _NUMBERS = 1 << 22  # that a batch of variants may hold
 
@@ -88,26 +90,40 @@ def attributed_together(asked: Sequence[Question], seed: int = 0) -> list[Found]
 
 def _adding_up(question: Question, net: Any) -> Found | None:
     """Integrated gradients that add up, or None."""
-    points = LEAST_POINTS
-    while points <= MOST_POINTS:
-        found = integrated(question, net, points)
-        if found.gap <= GAP:
-            return found
-        if points >= ENOUGH_POINTS and found.gap > HOPELESS:
-            return None
-        points *= 2
-    return None
+    found = integrated(question, net, MOST_POINTS)
+    return found if found.gap <= GAP else None
 
 
 def integrated(question: Question, net: Any, points: int) -> Found:
-    """Integrated gradients.
+    """Integrated gradients, with as many points as it takes for the parts to add up.
+
+    What is missed is known of every piece of the way, too, as the gradients on it are to add up to the score's change
+    along it. So points are added where most is missed, in double precision: a jump may be a millionth of the way long.
 
     Args:
         net: The network in torch.
-        points: On the way from the usual steps to the row.
+        points: On the way from the usual steps to the row, at most.
     """
     score, baseline = ends(question)
-    parts = gradients(question, net, points)
+    pieces, used = _pieces(question, net, np.array([0.0, 1.0]), LEAST_POINTS), LEAST_POINTS
+    exact, read, steps = None, 0, max(len(part.values) for part in question.parts)
+    while True:
+        found = _added_up(question, pieces, used, score, baseline)
+        worst = max(pieces, key=lambda piece: abs(piece.missed))
+        short = worst.stop - worst.start < SHORT
+        read += steps * short
+        if found.gap <= GAP or used + PIECES * PIECE_POINTS > points or read > MOST_EXACT:
+            return found
+        if short and exact is None:
+            exact = copy.deepcopy(net).double()
+        edges = np.linspace(worst.start, worst.stop, PIECES + 1)
+        pieces.remove(worst)
+        pieces += _pieces(question, exact if short else net, edges, PIECE_POINTS)
+        used += PIECES * PIECE_POINTS
+
+
+def _added_up(question: Question, pieces: Sequence[Piece], points: int, score: float, baseline: float) -> Found:
+    parts = [np.sum(own, axis=0) for own in zip(*(piece.parts for piece in pieces), strict=True)]
     steps = [np.zeros(len(one.labels)) for one in question.inputs]
     states = []
     for part, own in zip(question.parts, parts, strict=True):
@@ -174,7 +190,7 @@ def ends(question: Question) -> tuple[float, float]:
     return float(score), float(baseline)
 
 
-def gradients(question: Question, net: Any, points: int) -> list[np.ndarray]:
+def gradients(question: Question, net: Any, points: int) -> Arrays:
     """(T, D) float64 for each part: the mean gradient of the score on the way from the usual steps to the row, by
     Gauss and Legendre's points, times the way.
 
@@ -182,25 +198,59 @@ def gradients(question: Question, net: Any, points: int) -> list[np.ndarray]:
         net: The network in torch.
         points: On the way.
     """
+    return _pieces(question, net, np.array([0.0, 1.0]), points)[0].parts
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Of the way from the usual steps, at 0, to the row, at 1.
+
+    Attributes:
+        start, stop: Of the piece.
+        parts: (T, D) for each part of the question: its mean gradient times the piece.
+        missed: Of the score's change along it, what these do not add up to.
+    """
+
+    start: float
+    stop: float
+    parts: Arrays
+    missed: float
+
+
+def _pieces(question: Question, net: Any, edges: np.ndarray, points: int) -> list[Piece]:
+    """The pieces between the edges, with as many of Gauss and Legendre's points on each."""
     import torch
 
     places, weights = np.polynomial.legendre.leggauss(points)
-    shares, weights = (places + 1) / 2, weights / 2
-    sums = [np.zeros(part.values.shape) for part in question.parts]
-    for some in _batches(question, points):
-        arrays = [torch.from_numpy(_between(part, shares[some])).requires_grad_() for part in question.parts]
-        total = question.scores(net, arrays).sum()
-        for own, slope in zip(sums, torch.autograd.grad(total, arrays, allow_unused=True), strict=True):
+    lengths = np.diff(edges)
+    shares = np.append(edges[:-1, None] + lengths[:, None] * (places + 1) / 2, edges)
+    weighted = np.zeros((len(lengths), len(lengths), points))  # (pieces, pieces, points) each has only its own points
+    weighted[np.arange(len(lengths)), np.arange(len(lengths))] = lengths[:, None] * weights / 2
+    table = np.pad(weighted.reshape(len(lengths), -1), ((0, 0), (0, len(edges))))
+    sums = [np.zeros((len(lengths), *part.values.shape)) for part in question.parts]
+    dtype, scores = next(net.parameters()).dtype, np.zeros(len(shares))
+    for some in _batches(question, len(shares)):
+        arrays = [torch.from_numpy(_between(part, shares[some])).to(dtype).requires_grad_() for part in question.parts]
+        found = question.scores(net, arrays)
+        scores[some] = found.detach().double().numpy()
+        for own, slope in zip(sums, torch.autograd.grad(found.sum(), arrays, allow_unused=True), strict=True):
             if slope is not None:
-                own += weights[some] @ slope.double().numpy()
-    return [own * (part.values.astype(np.float64) - part.usual) for own, part in zip(sums, question.parts, strict=True)]
+                own += np.einsum("tnd,kn->ktd", slope.double().numpy(), table[:, some])
+    changes, found = np.diff(scores[-len(edges) :]), []
+    for place, change in enumerate(changes):
+        parts = [
+            own[place] * (part.values.astype(np.float64) - part.usual)
+            for own, part in zip(sums, question.parts, strict=True)
+        ]
+        missed = float(change - sum(own.sum() for own in parts))
+        found.append(Piece(float(edges[place]), float(edges[place + 1]), parts, missed))
+    return found
 
 
 def _between(part: Part, shares: np.ndarray) -> np.ndarray:
-    """(T, N, D) float32: the usual steps, and this share of the way to the row."""
-    found: np.ndarray = (part.values - part.usual)[:, None] * shares[:, None].astype(np.float32)
-    found += part.usual[:, None]
-    return found
+    """(T, N, D) float64: the usual steps, and this share of the way to the row."""
+    way = part.values.astype(np.float64) - part.usual
+    return part.usual[:, None] + shares[:, None] * way[:, None]
 
 
 def _batches(question: Question, count: int) -> Iterator[slice]:

@@ -158,7 +158,7 @@ def _under_noise(question: Question, found: Found, seed: int) -> float:
         parts.append(Part(part.input, (part.values + noise).astype(np.float32), part.usual, part.channels))
     noisy = replace(question, parts=parts)
     if found.method == GRADIENTS:
-        again = integrated(noisy, question.differentiable, min(found.points, LEAST_POINTS))
+        again = integrated(noisy, question.differentiable, found.points)
     else:
         again = drawn(noisy, question.network, seed, most=LEAST_ORDERS)
     return agreement_of(found.steps, again.steps)

@@ -14,8 +14,12 @@ from ..tasks.options import names
 from .chain import Chain, Placed
 
 
-def chain_of(model: Any) -> Chain:
+def chain_of(model: Any, masks: bool = False) -> Chain:
     """A trained estimator as layers that read one another's output.
+
+    Args:
+        masks: Whether the embedding of a classifier says that its first token, with which short texts are filled up, is
+            no step. (A maximum over steps counts these in any library, so it is never said there.)
 
     Raises:
         OptionError: It is something else.
@@ -29,7 +33,7 @@ def chain_of(model: Any) -> Chain:
         return Chain(tuple(placed), source="gatewise")
     if model.task == "generate" and model.numbers_ is None and model._net is not None:
         return _of_generator(model)
-    if model.task == "classify" and (found := _of_classifier(model)) is not None:
+    if model.task == "classify" and (found := _of_classifier(model, masks)) is not None:
         return found
     raise OptionError(
         f"this model of the task '{model.task}' is no chain of layers, as are those that write text, those that were "
@@ -49,7 +53,7 @@ def _of_generator(model: Any) -> Chain:
     return Chain((first, *stack, _output(weights)), source="gatewise", outputs=("scores",))
 
 
-def _of_classifier(model: Any) -> Chain | None:
+def _of_classifier(model: Any, masks: bool) -> Chain | None:
     """Embedding, recurrent layers, a pool and the probabilities of classes; None where there is more to it."""
     inputs, sizes, pooling = model.inputs_, model.sizing_, names(model.pooling)
     alone = model._net is not None and (model.baselines_ is None or model.blend_weight_ == 1) and sizes.ensemble == 1
@@ -59,21 +63,22 @@ def _of_classifier(model: Any) -> Chain | None:
     weights = {name.removeprefix("members.0."): array for name, array in model._weights().items()}
     for name in ("output.weight", "output.bias"):
         weights[name] = weights[name] / np.float32(model.temperature_)
-    how = {"hidden_size": sizes.hidden_size, "direction": "both" if model.bidirectional else "forward"}
+    direction, masked = "both" if model.bidirectional else "forward", masks and pooling != ("max",)
+    how = {"hidden_size": sizes.hidden_size, "direction": direction, "zero_masked": masked}
     stack = _stack(weights, model._cells()["cell"], sizes.embedding_size, sizes.num_layers, how)
     if pooling == ("last",):
         layer: Any = stack[-1].layer
-        stack[-1] = replace(stack[-1], layer=replace(layer, outputs="end"))
+        stack[-1] = replace(stack[-1], layer=replace(layer, outputs="end", zero_masked=False))
         pool = []
     else:
         pool = [Placed(Pooling(of=pooling[0]))]
-    found = (_embedding(weights["words.weight"]), *stack, *pool, _output(weights, "softmax"))
+    found = (_embedding(weights["words.weight"], masked), *stack, *pool, _output(weights, "softmax"))
     return Chain(found, source="gatewise", outputs=("probabilities",))
 
 
-def _embedding(table: np.ndarray) -> Placed:
+def _embedding(table: np.ndarray, mask_zero: bool = False) -> Placed:
     count, size = table.shape
-    return Placed(Embedding(count=count, size=size), {"weight": table}, "embedding")
+    return Placed(Embedding(count=count, size=size, mask_zero=mask_zero), {"weight": table}, "embedding")
 
 
 def _stack(

@@ -45,6 +45,7 @@ class Chain:
         name: What the file calls the model.
         inputs, outputs: Names that it gives to what it reads and what it answers, if any.
         notes: What was left out or chosen in reading, each a sentence for the user.
+        steps: Of every sequence, where the file fixes them for its own library; here they may be any number.
 
     Raises:
         ModelFileError: The layers do not fit one another, or their weights not them.
@@ -57,6 +58,7 @@ class Chain:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         if not any(True for _ in sequential.recurrent(self.kinds)):

@@ -16,7 +16,7 @@ from . import chain as chains
 from .as_chain import chain_of
 from .chain import Chain
 from .formats import FORMATS
-from .proof import Proof, examples, prove
+from .proof import CannotRunError, Proof, compared, examples, prove
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,21 @@ class Target:
     Attributes:
         writer: The module of `interop` that has `SUFFIXES`, of file names; `write(chain, model, path, suffix)`; and
             `answers(path, chain, suffix)`: a function of x that computes with the library itself, and its version.
-        packages, install: What `answers` needs, and how to get it.
+        packages, install: What `answers` needs, and how to get it; what it would need, where it can run nothing.
+        masks: Whether the library can say that steps do not count.
     """
 
     writer: str
     packages: tuple[str, ...]
     install: str
+    masks: bool = False
 
 
 TARGETS: Mapping[str, Target] = {
     "torch": Target("write_torch", ("torch",), "pip install 'gatewise[train]'"),
-    "keras": Target("write_keras", FORMATS["keras"].packages, FORMATS["keras"].install),
+    "keras": Target("write_keras", FORMATS["keras"].packages, FORMATS["keras"].install, masks=True),
+    "rtneural": Target("write_rtneural", ("RTNeural",), ""),
+    "nam": Target("write_nam", ("Neural Amp Modeler",), ""),
 }
 
 
@@ -70,7 +74,7 @@ def export_chain(model: str | os.PathLike[str], to: str, output: Path) -> Export
         raise OptionError(f"'{output}' does not end in {' or '.join(writer.SUFFIXES)}, as files of {to} do")
     estimator = load(model)
     estimator.compressed_ = None  # what is exported multiplies floats, whatever the file holds
-    chain = chain_of(estimator)
+    chain = chain_of(estimator, target.masks)
     with extras_named(), atomic(output) as temporary:
         writer.write(chain, estimator, temporary, suffix)
         proof = _proof(target, writer, chain, temporary, suffix)
@@ -84,4 +88,7 @@ def _proof(target: Target, writer: Any, chain: Chain, path: Path, suffix: str) -
         if (error.name or "").partition(".")[0] not in target.packages:
             raise
         return Proof(target.packages[0], install=target.install)
-    return prove(lambda x: chains.run(chain, x), theirs, peer, examples(chain.kinds))
+    except CannotRunError as error:
+        return Proof(target.packages[0], reason=str(error))
+    ours, theirs = (compared(chain.kinds, answers) for answers in (lambda x: chains.run(chain, x), theirs))
+    return prove(ours, theirs, peer, examples(chain.kinds, chain.steps))

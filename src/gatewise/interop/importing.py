@@ -24,7 +24,7 @@ from .as_classifier import classifier
 from .as_generator import generator
 from .chain import Chain
 from .formats import OF_WEIGHTS, Asked, Format, chosen, format_of
-from .proof import Answers, CannotRunError, Proof, examples, prove
+from .proof import Answers, CannotRunError, Proof, compared, examples, logarithms, prove
 
 Array = np.ndarray
 
@@ -128,7 +128,7 @@ class _Made:
 
     model: Any
     ours: Answers
-    theirs: Callable[[Answers], Answers] = lambda answers: answers
+    theirs: Callable[[Answers], Answers]
     notes: tuple[str, ...] = ()
 
 
@@ -151,7 +151,8 @@ def _made(
             notes = (f"kept as a model of the task 'sequential': {error}",)
     options = {"vocabulary": tokens, "classes": names, "training": training, **columns}
     model = Sequential.of(chain.kinds, chain.tensors(), **options)
-    return _Made(model, lambda x: sequential.forward(model._net, chain.kinds, x), notes=notes)
+    ours = compared(chain.kinds, lambda x: sequential.forward(model._net, chain.kinds, x))
+    return _Made(model, ours, lambda answers: compared(chain.kinds, answers), notes)
 
 
 def _generator(chain: Chain, tokens: Tokens, training: Mapping[str, Any]) -> _Made:
@@ -162,7 +163,7 @@ def _generator(chain: Chain, tokens: Tokens, training: Mapping[str, Any]) -> _Ma
 
     def ours(x: Any) -> Any:
         y, _ = of_generator(model._net, places[x % len(places)])
-        return ops.softmax(y[..., places], -1)
+        return logarithms(ops.softmax(y[..., places], -1))
 
     def theirs(answers: Answers) -> Answers:
         return lambda x: _chances(chain, np.asarray(answers(known[x % len(known)]))[..., known])
@@ -178,9 +179,12 @@ def _classifier(
     places = np.flatnonzero(rows >= 0)
     known = rows[places]
 
+    single = sequential.last_width(chain.kinds) == 1  # the chance of the second of two classes
+
     def ours(x: Any) -> Any:
         words = places[x % len(places)]
-        return of_classifier(model._net, {"words": words, "lengths": np.full(words.shape[1], len(words))})
+        y = of_classifier(model._net, {"words": words, "lengths": np.full(words.shape[1], len(words))})
+        return y[:, 1:] if single else logarithms(y)
 
     def theirs(answers: Answers) -> Answers:
         return lambda x: _chances(chain, np.asarray(answers(known[x % len(known)])))
@@ -189,14 +193,13 @@ def _classifier(
 
 
 def _chances(chain: Chain, y: Array) -> Array:
-    """Probabilities (..., K) of what a chain answered: of two classes, of one number, too."""
+    """What a chain answered: logarithms of probabilities (..., K), or the one probability that there is."""
     name = last_activation(chain.kinds)
     if y.shape[-1] == 1:
-        chance = ops.sigmoid(y) if name == "linear" else y
-        return np.concatenate([1 - chance, chance], -1)
+        return ops.sigmoid(y) if name == "linear" else y
     if name == "softmax":
-        return y / y.sum(-1, keepdims=True)  # of some tokens, where others were left out
-    return ops.softmax(y, -1)
+        return logarithms(y / y.sum(-1, keepdims=True))  # of some tokens, where others were left out
+    return logarithms(ops.softmax(y, -1))
 
 
 def _proof(form: Format, path: str, chain: Chain, asked: Asked, made: _Made) -> Proof:
@@ -207,7 +210,7 @@ def _proof(form: Format, path: str, chain: Chain, asked: Asked, made: _Made) -> 
     if found is None:
         return Proof(form.packages[0], install=form.install)
     answers, peer = found
-    return prove(made.ours, made.theirs(answers), peer, examples(chain.kinds))
+    return prove(made.ours, made.theirs(answers), peer, examples(chain.kinds, chain.steps))
 
 
 def _training(path: str, name: str, chain: Chain) -> dict[str, Any]:

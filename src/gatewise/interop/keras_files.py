@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import h5py
@@ -76,12 +76,14 @@ class Saved:
         kind: "Sequential" or "Functional".
         config: Of the model.
         layers: In the order of the file.
+        legacy: Whether the file is an `.h5`.
     """
 
     version: str
     kind: str
     config: Mapping[str, Any]
     layers: tuple[SavedLayer, ...]
+    legacy: bool = False
 
 
 def read_here(path: str | os.PathLike[str]) -> Saved:
@@ -148,7 +150,7 @@ def _legacy(path: str | os.PathLike[str]) -> Saved:
         if not isinstance(group, h5py.Group):
             _fail("is damaged: it has no group model_weights")
         version = store.attribute(file, "keras_version") or store.attribute(group, "keras_version") or "1"
-        return _saved(model, version, store.listed(group))
+        return replace(_saved(model, version, store.listed(group)), legacy=True)
 
 
 def _saved(model: Any, version: str, weights: Mapping[str, list[Array]]) -> Saved:

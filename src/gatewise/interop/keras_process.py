@@ -19,6 +19,7 @@ from .keras_files import Saved, SavedLayer, read_here
 
 PATIENCE = 20  # seconds of a processor, and one more for each 10 MB
 _MEMORY = 4 << 30  # bytes of addresses that it may have, and 8 for each byte of the file
+_BUSY = 20
 _REFUSED = 2  # its exit code
 
 
@@ -35,16 +36,25 @@ def load(path: str | os.PathLike[str]) -> Saved:
     if not os.path.isfile(path):
         raise ModelFileError(f"there is no file '{os.fspath(path)}'. Check the path.")
     size = os.path.getsize(path)
-    limits = [str(PATIENCE + size // 10_000_000), str(_MEMORY + 8 * size)]
+    seconds = PATIENCE + size // 10_000_000
+    limits = [str(seconds), str(_MEMORY + 8 * size)]
     command = [sys.executable, "-P", "-m", __name__, os.path.abspath(path), *limits]
-    done = subprocess.run(command, capture_output=True, check=False)
+    try:  # a busy machine takes more time for as many seconds of a processor
+        done = subprocess.run(command, capture_output=True, check=False, timeout=_BUSY * seconds)
+    except subprocess.TimeoutExpired as error:
+        raise _endless(path) from error
     if done.returncode == _REFUSED:
-        raise ModelFileError(f"'{os.fspath(path)}' {done.stderr.decode('utf-8', 'replace').strip()}")
+        *_, message = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise ModelFileError(f"'{os.fspath(path)}' {message}")
     if done.returncode:
-        raise ModelFileError(
-            f"'{os.fspath(path)}' is damaged: HDF5 fails on it, or does not come to an end. Copy or download it again"
-        )
+        raise _endless(path)
     return _unpacked(done.stdout)
+
+
+def _endless(path: str | os.PathLike[str]) -> ModelFileError:
+    return ModelFileError(
+        f"'{os.fspath(path)}' is damaged: HDF5 fails on it, or does not come to an end. Copy or download it again"
+    )
 
 
 def _packed(saved: Saved) -> bytes:
@@ -54,6 +64,7 @@ def _packed(saved: Saved) -> bytes:
         "version": saved.version,
         "kind": saved.kind,
         "config": saved.config,
+        "legacy": saved.legacy,
         "layers": [[one.kind, one.name, one.config, one.inbound, len(one.weights)] for one in saved.layers],
     }
     arrays = {
@@ -74,7 +85,7 @@ def _unpacked(data: bytes) -> Saved:
         SavedLayer(kind, name, config, inbound, tuple(arrays[f"{place}.{number}"] for number in range(count)))
         for place, (kind, name, config, inbound, count) in enumerate(about["layers"])
     ]
-    return Saved(about["version"], about["kind"], about["config"], tuple(layers))
+    return Saved(about["version"], about["kind"], about["config"], tuple(layers), about["legacy"])
 
 
 def _limit(seconds: int, memory: int) -> None:

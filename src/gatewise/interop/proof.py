@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelFileError
-from ..runtime.sequential import Flatten, Layer, first_width
+from ..runtime.sequential import Flatten, Layer, first_width, last_width
+from ..tasks.sequential.predictor import last_activation
 
 Array = np.ndarray
 Answers = Callable[[Any], Any]  # of x, as `chain.run` takes it, what a model answers
@@ -49,16 +50,16 @@ class Proof:
         return f"proved by {self.peer}: largest difference {self.difference:.2g} in {self.examples:,} values"
 
 
-def examples(layers: Sequence[Layer], seed: int = 0) -> Iterator[Array]:
-    """Inputs for a chain, as `chain.run` takes them: random, of several lengths."""
+def examples(layers: Sequence[Layer], steps: int | None = None, seed: int = 0) -> Iterator[Array]:
+    """Inputs for a chain, as `chain.run` takes them: random, of several lengths, or all of so many steps."""
     random, width = np.random.default_rng(seed), first_width(layers)
-    fixed = next((layer.length for layer in layers if isinstance(layer, Flatten)), None)
+    fixed = steps or next((layer.length for layer in layers if isinstance(layer, Flatten)), None)
     for T, B in _SIZES:
-        steps = fixed or T
+        T = fixed or T
         if width is None:
-            yield random.integers(0, layers[0].count, (steps, B))  # type: ignore[attr-defined]  # an embedding
+            yield random.integers(0, layers[0].count, (T, B))  # type: ignore[attr-defined]  # an embedding
         else:
-            yield random.normal(size=(steps, B, width)).astype(np.float32)
+            yield random.normal(size=(T, B, width)).astype(np.float32)
 
 
 def difference(ours: Any, theirs: Any) -> float:
@@ -68,6 +69,18 @@ def difference(ours: Any, theirs: Any) -> float:
         return math.inf
     found = np.abs(ours - theirs) / np.maximum(1.0, np.abs(theirs))
     return float(np.where(np.isnan(found), math.inf, found).max(initial=0.0))
+
+
+def compared(layers: Sequence[Layer], answers: Answers) -> Answers:
+    """The answers of a chain as they are compared: of probabilities of many classes the logarithms."""
+    if last_activation(layers) != "softmax" or last_width(layers) == 1:
+        return answers
+    return lambda x: logarithms(answers(x))
+
+
+def logarithms(chances: Any) -> Array:
+    """Where there are thousands of tokens, a probability is so small that nothing shows in a difference."""
+    return np.log(np.maximum(np.asarray(chances), np.float32(1e-20)))
 
 
 def prove(ours: Answers, theirs: Answers, peer: str, inputs: Iterator[Array]) -> Proof:
@@ -82,7 +95,7 @@ def prove(ours: Answers, theirs: Answers, peer: str, inputs: Iterator[Array]) ->
         worst, count = max(worst, difference(one, other)), count + np.size(one)
     if not worst <= TOLERANCE:
         raise ModelFileError(
-            f"what was read differs from {peer} by {worst:.2g}, where {TOLERANCE:.0e} is allowed, so nothing was kept. "
+            f"the model differs from {peer} by {worst:.2g}, where {TOLERANCE:.0e} is allowed, so nothing was kept. "
             "Please report this, with the file if you can"
         )
     return Proof(peer, worst, count)

@@ -53,6 +53,7 @@ class _Said:
     Attributes:
         weights: What is left of the arrays of the layer of the file that this one is in.
         length: Steps of every sequence; None if they may vary.
+        legacy: Whether the file is an `.h5`.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class _Said:
     weights: Iterator[Array]
     version: str
     length: int | None = None
+    legacy: bool = False
 
     @property
     def major(self) -> int:
@@ -116,10 +118,10 @@ def read(path: str | os.PathLike[str], asked: Any = None) -> Chain:
 def chain_of(saved: Saved) -> Chain:
     """What Keras saved as a chain of ours. ModelFileError if it is none."""
     layers = _row(saved.kind, saved.config, saved.layers)
-    length = _steps(layers)
+    length = steps = _steps(layers)
     placed: list[Placed] = []
     for layer in layers:
-        said = _Said(layer.kind, layer.name, layer.config, iter(layer.weights), saved.version, length)
+        said = _Said(layer.kind, layer.name, layer.config, iter(layer.weights), saved.version, length, saved.legacy)
         made = list(_placed(said))
         if next(said.weights, None) is not None:
             said.fail(f"has {len(layer.weights)} arrays, which is more than such a layer has")
@@ -132,6 +134,7 @@ def chain_of(saved: Saved) -> Chain:
         name=str(saved.config.get("name", "")),
         inputs=tuple(layer.name for layer in layers if layer.kind == "InputLayer"),
         outputs=(layers[-1].name,) if layers else (),
+        steps=steps,
     )
 
 
@@ -166,6 +169,12 @@ def _inner(said: _Said) -> list[_Said]:
         for kind, config in [described(layer)]
     ]
     row = _row(said.kind, said.config, layers)
+    frozen = [one for one in row if one.kind == "BatchNormalization" or one.config.get("trainable") is False]
+    if said.legacy and frozen:
+        said.fail(
+            f"is a model of its own with '{frozen[0].name:.60}', whose arrays do not learn: in .h5 they lie behind all "
+            "others. Save it as .keras"
+        )
     return [replace(said, kind=one.kind, name=f"{said.name}/{one.name}", config=one.config) for one in row]
 
 

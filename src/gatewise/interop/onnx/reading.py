@@ -95,7 +95,8 @@ def _load_beside(tensor: Any, folder: str) -> None:
 
 def _chain(model: Any) -> Read:
     """What a graph is."""
-    graph, tracker = model.graph, Tracker()
+    versions = [own.version for own in model.opset_import if own.domain in ("", "ai.onnx")]
+    graph, tracker = model.graph, Tracker(opset=max(versions, default=1))
     tracker.values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     given = [value for value in graph.input if value.name not in tracker.values]
     if not given:

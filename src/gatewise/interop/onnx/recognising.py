@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from ...errors import CellError, ModelFileError
 from ...runtime.sequential import Activation, Dense, Embedding, Pooling, Recurrent, Scaling, last_width
@@ -33,7 +33,8 @@ _ACTIVATIONS = {
     "HardSigmoid": "hard_sigmoid",
     "LeakyRelu": "leaky_relu",
 }
-_PASSING = ("Identity", "Dropout", "Cast")
+_PASSING = ("Identity", "Dropout")
+_FLOATS, _WHOLE = (TensorProto.FLOAT, TensorProto.DOUBLE), (TensorProto.INT32, TensorProto.INT64)
 _KINDS = {"LSTM": "lstm", "RNN": "rnn"}  # operator -> kind of `layouts`; GRU is one of two
 _GATES = {"LSTM": ("sigmoid", "tanh", "tanh"), "GRU": ("sigmoid", "tanh"), "RNN": ("tanh",)}
 
@@ -51,29 +52,39 @@ def _reads(*kinds: str) -> Callable[[Any], Any]:
 
 
 @_reads(*_PASSING)
-def _passing(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
-    return [reader.values[node.input[0]]]
+def _passing(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+    return [tracker.values[node.input[0]]]
+
+
+@_reads("Cast")
+def _cast(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+    data = tracker.values[node.input[0]]
+    if attributes.get("to") not in (_FLOATS if data.axes.endswith("d") else _WHOLE):
+        raise ModelFileError(f"Cast ('{node.name}') makes other numbers of what it reads")
+    return [data]
 
 
 @_reads("Shape")
-def _shape(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+def _shape(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     return [Shape()]
 
 
 @_reads("Transpose")
-def _transpose(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
-    data = reader.values[node.input[0]]
+def _transpose(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+    data = tracker.values[node.input[0]]
     order = attributes.get("perm") or range(len(data.axes))[::-1]
-    return [replace(reader.loose(node.input[0], node), axes="".join(data.axes[place] for place in order))]
+    return [replace(tracker.loose(node.input[0], node), axes="".join(data.axes[place] for place in order))]
 
 
 @_reads("Squeeze")
-def _squeeze(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
-    data = reader.loose(node.input[0], node)
+def _squeeze(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+    data = tracker.loose(node.input[0], node)
     axes = attributes.get("axes")
-    places = reader.known(node.input[1], node).ravel().tolist() if axes is None and len(node.input) > 1 else axes
+    places = tracker.known(node.input[1], node).ravel().tolist() if axes is None and len(node.input) > 1 else axes
+    if places is None:
+        raise ModelFileError(f"Squeeze ('{node.name}') does not say which axes it leaves out")
     left = list(data.axes)
-    for place in sorted({place % len(left) for place in places or ()}, reverse=True):
+    for place in sorted({place % len(left) for place in places}, reverse=True):
         if left[place] not in "Rt":
             raise ModelFileError(f"Squeeze ('{node.name}') leaves out an axis of more than one")
         del left[place]
@@ -81,60 +92,63 @@ def _squeeze(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
 
 
 @_reads("Unsqueeze")
-def _unsqueeze(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+def _unsqueeze(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     """A last state gets an axis of directions, or of layers."""
-    data = reader.loose(node.input[0], node)
-    places = attributes.get("axes") or reader.known(node.input[1], node).ravel().tolist()
+    data = tracker.loose(node.input[0], node)
+    places = attributes.get("axes") or tracker.known(node.input[1], node).ravel().tolist()
     if not data.end or places != [0] or data.axes != "Bd":
         raise ModelFileError(f"Unsqueeze ('{node.name}') adds an axis that no layer has")
     return [replace(data, axes="RBd")]
 
 
 @_reads("Reshape", "Flatten")
-def _reshape(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+def _reshape(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     """Directions become features: (T, B, R, d) to (T, B, R d)."""
-    data = reader.loose(node.input[0], node)
+    data = tracker.loose(node.input[0], node)
     joined = data.axes.replace("Rd", "d").replace("t", "")
-    shape = reader.values.get(node.input[1]) if len(node.input) > 1 else None
+    shape = tracker.values.get(node.input[1]) if len(node.input) > 1 else None
     rank = len(shape) if isinstance(shape, np.ndarray) else len(joined)
-    if joined == data.axes or rank != len(joined):
+    ends = (-1, last_width([placed.layer for placed in tracker.layers])) if tracker.layers else ()
+    cut = isinstance(shape, np.ndarray) and int(shape.ravel()[-1]) not in ends
+    if joined == data.axes or rank != len(joined) or cut or attributes.get("axis", 1) != 1:
         raise ModelFileError(f"{node.op_type} ('{node.name}') joins or cuts axes {data.axes}, which no layer does")
     return [replace(data, axes=joined)]
 
 
 @_reads("Gather")
-def _gather(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
-    table, index = (reader.values.get(name) for name in node.input)
+def _gather(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+    table, index = (tracker.values.get(name) for name in node.input)
     axis = attributes.get("axis", 0)
+    axis %= max(1, len(table.axes)) if isinstance(table, Data) else 2
     if isinstance(table, np.ndarray):
-        data = reader.data(node.input[1], node)
+        data = tracker.data(node.input[1], node)
         if table.ndim != 2 or axis:
             raise ModelFileError(f"Gather ('{node.name}') reads a table of shape {table.shape}, where tokens have rows")
         layer = Embedding(count=len(table), size=table.shape[1])
-        return [reader.append(replace(data, name=node.name), layer, {"weight": table}, f"{data.axes}d")]
-    data = reader.loose(node.input[0], node)
+        return [tracker.append(replace(data, name=node.name), layer, {"weight": table}, f"{data.axes}d")]
+    data = tracker.loose(node.input[0], node)
     if not isinstance(index, np.ndarray) or index.size != 1:
         raise ModelFileError(f"Gather ('{node.name}') picks what no layer does")
     if data.axes[axis] == "R" and data.end and not index.ndim:
         return [replace(data, axes=data.axes.replace("R", ""), way=int(index))]
-    data = reader.data(node.input[0], node)
-    if reader.oriented(data.axes[axis]) != "T":
+    data = tracker.data(node.input[0], node)
+    if tracker.oriented(data.axes[axis]) != "T":
         raise ModelFileError(f"Gather ('{node.name}') picks what no layer does")
-    return [_one_step(reader, data, int(index.ravel()[0]), axis, keep=index.ndim > 0)]
+    return [_one_step(tracker, data, int(index.ravel()[0]), axis, keep=index.ndim > 0)]
 
 
-def _one_step(reader: Tracker, data: Data, place: int, axis: int, keep: bool) -> Data:
+def _one_step(tracker: Tracker, data: Data, place: int, axis: int, keep: bool) -> Data:
     """The first or the last step."""
     if place not in (0, -1):
         raise ModelFileError(f"it picks step {place}, and only the first and the last one can be picked")
     axes = data.axes[:axis] + "t" * keep + data.axes[axis + 1 :]
-    return reader.append(data, Pooling(of="last" if place else "first"), axes=axes)
+    return tracker.append(data, Pooling(of="last" if place else "first"), axes=axes)
 
 
 @_reads("Concat")
-def _concat(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+def _concat(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     """The last states of both directions side by side."""
-    parts = [reader.values.get(name) for name in node.input]
+    parts = [tracker.values.get(name) for name in node.input]
     ends = [part for part in parts if isinstance(part, Data) and part.end and part.axes == "Bd"]
     if len(ends) != 2 or len(parts) != 2 or [part.way in (k, k - 2) for k, part in enumerate(ends)] != [True, True]:
         raise ModelFileError(f"it branches before Concat ('{node.name}'): it is no chain of layers")
@@ -144,57 +158,60 @@ def _concat(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
 
 
 @_reads("Slice")
-def _slice(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
-    data = reader.data(node.input[0], node)
-    starts, ends, *rest = (reader.known(name, node).ravel() for name in node.input[1:4])
-    axes = rest[0] if rest else np.arange(len(starts))
-    if len(starts) != 1 or reader.oriented(data.axes[axes[0]]) != "T":
+def _slice(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+    data = tracker.data(node.input[0], node)
+    starts, ends, *rest = (tracker.known(name, node).ravel() for name in node.input[1:4])
+    axes = rest[0] % len(data.axes) if rest else np.arange(len(starts))
+    strides = tracker.known(node.input[4], node).ravel() if len(node.input) > 4 and node.input[4] else np.ones(1)
+    if (strides != 1).any():
+        raise ModelFileError(f"Slice ('{node.name}') leaves out steps, or turns them around")
+    if len(starts) != 1 or tracker.oriented(data.axes[axes[0]]) != "T":
         raise ModelFileError(f"Slice ('{node.name}') cuts what no layer does")
     place = int(starts[0])
     if (place == -1 and ends[0] < 1 << 30) or (place == 0 and ends[0] != 1):
         raise ModelFileError(f"Slice ('{node.name}') picks more steps than one")
-    return [_one_step(reader, data, place, int(axes[0]), keep=True)]
+    return [_one_step(tracker, data, place, int(axes[0]), keep=True)]
 
 
 @_reads("ReduceMean", "ReduceMax")
-def _pool(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
-    data = reader.data(node.input[0], node)
+def _pool(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+    data = tracker.data(node.input[0], node)
     axes = attributes.get("axes")
-    places = reader.known(node.input[1], node).ravel().tolist() if axes is None and len(node.input) > 1 else axes
-    if not places or len(places) != 1 or reader.oriented(data.axes[places[0]]) != "T":
+    places = tracker.known(node.input[1], node).ravel().tolist() if axes is None and len(node.input) > 1 else axes
+    if not places or len(places) != 1 or tracker.oriented(data.axes[places[0]]) != "T":
         raise ModelFileError(f"{node.op_type} ('{node.name}') is not over steps")
     left = data.axes.replace(data.axes[places[0]], "t" * attributes.get("keepdims", 1))
-    return [reader.append(data, Pooling(of="mean" if node.op_type == "ReduceMean" else "max"), axes=left)]
+    return [tracker.append(data, Pooling(of="mean" if node.op_type == "ReduceMean" else "max"), axes=left)]
 
 
 @_reads("MatMul")
-def _matmul(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
-    matrix = reader.known(node.input[1], node)
-    data = reader.data(node.input[0], node)
+def _matmul(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+    matrix = tracker.known(node.input[1], node)
+    data = tracker.data(node.input[0], node)
     if matrix.ndim != 2 or not data.axes.endswith("d"):
         raise ModelFileError(f"MatMul ('{node.name}') is no product of features with a matrix")
     return [replace(data, matrix=matrix.astype(np.float32), bias=None, name=node.name)]
 
 
 @_reads("Gemm")
-def _gemm(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
-    data, matrix = reader.data(node.input[0], node), reader.known(node.input[1], node)
+def _gemm(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+    data, matrix = tracker.data(node.input[0], node), tracker.known(node.input[1], node)
     if attributes.get("alpha", 1.0) != 1 or attributes.get("beta", 1.0) != 1 or attributes.get("transA"):
         raise ModelFileError(f"Gemm ('{node.name}') scales or transposes what it reads")
     matrix = matrix.T if attributes.get("transB") else matrix
-    bias = reader.known(node.input[2], node).reshape(-1) if len(node.input) > 2 and node.input[2] else None
+    bias = tracker.known(node.input[2], node).reshape(-1) if len(node.input) > 2 and node.input[2] else None
     if matrix.ndim != 2 or data.axes != "Bd":
         raise ModelFileError(f"Gemm ('{node.name}') is no product of features with a matrix")
     return [replace(data, matrix=matrix.astype(np.float32), bias=bias, name=node.name)]
 
 
 @_reads("Add", "Mul")
-def _add(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
-    names = [name for name in node.input if isinstance(reader.values.get(name), Data)]
+def _add(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+    names = [name for name in node.input if isinstance(tracker.values.get(name), Data)]
     if len(names) != 1:
         raise ModelFileError(f"it branches at {node.op_type} ('{node.name}'): it is no chain of layers")
     [other] = [name for name in node.input if name not in names]
-    constant, data = reader.known(other, node), reader.values[names[0]]
+    constant, data = tracker.known(other, node), tracker.values[names[0]]
     if (
         node.op_type == "Add"
         and data.matrix is not None
@@ -202,22 +219,23 @@ def _add(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
         and constant.size == data.matrix.shape[1]
     ):
         return [replace(data, bias=constant.reshape(-1))]
-    data = reader.data(names[0], node)
+    data = tracker.data(names[0], node)
     size = constant.size
     weight, bias = (np.ones(size), constant) if node.op_type == "Add" else (constant, np.zeros(size))
-    return [reader.append(data, Scaling(size=size), {"weight": weight.reshape(-1), "bias": bias.reshape(-1)})]
+    return [tracker.append(data, Scaling(size=size), {"weight": weight.reshape(-1), "bias": bias.reshape(-1)})]
 
 
 @_reads(*_ACTIVATIONS)
-def _activation(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
-    data, name = reader.data(node.input[0], node), _named_activation(node.op_type, attributes)
-    if name in ("softmax", "log_softmax") and attributes.get("axis", -1) not in (-1, len(data.axes) - 1):
+def _activation(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+    data, name = tracker.data(node.input[0], node), _named_activation(node.op_type, attributes)
+    usual = -1 if tracker.opset >= 13 else 1
+    if name in ("softmax", "log_softmax") and attributes.get("axis", usual) not in (-1, len(data.axes) - 1):
         raise ModelFileError(f"{node.op_type} ('{node.name}') is not over features")
-    last = reader.layers[-1] if reader.layers else None
+    last = tracker.layers[-1] if tracker.layers else None
     if last is not None and isinstance(last.layer, Dense) and last.layer.activation == "linear":
-        reader.layers[-1] = replace(last, layer=replace(last.layer, activation=name))
+        tracker.layers[-1] = replace(last, layer=replace(last.layer, activation=name))
         return [data]
-    return [reader.append(data, Activation(name=name))]
+    return [tracker.append(data, Activation(name=name))]
 
 
 def _named_activation(kind: str, attributes: Attributes) -> str:
@@ -235,9 +253,9 @@ def _named_activation(kind: str, attributes: Attributes) -> str:
 
 
 @_reads("LSTM", "GRU", "RNN")
-def _recurrent(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+def _recurrent(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     kind, name = node.op_type, f"{node.op_type} ('{node.name}')"
-    data = reader.steps_first(reader.data(node.input[0], node), node)
+    data = tracker.steps_first(tracker.data(node.input[0], node), node)
     inputs = [*node.input, *[""] * 8][:8]
     if inputs[4]:
         raise ModelFileError(f"{name} reads lengths of sequences, and Gatewise cuts them itself. Leave them out")
@@ -245,8 +263,8 @@ def _recurrent(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
         if attributes.get(option):
             raise ModelFileError(f"{name} has {option}={attributes[option]}, which Gatewise has no layer for")
     for state in inputs[5:7]:
-        reader.started(state, node)
-    W = reader.known(inputs[1], node)
+        tracker.started(state, node)
+    W = tracker.known(inputs[1], node)
     direction = (attributes.get("direction") or b"forward").decode()
     ways = 2 if direction == "bidirectional" else 1
     if W.ndim != 3 or len(W) != ways:
@@ -269,11 +287,11 @@ def _recurrent(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     weights: dict[str, Array] = {}
     for way in range(ways):
         arrays = {
-            key: reader.known(each, node)[way : way + 1] for key, each in zip("WRB", inputs[1:4], strict=True) if each
+            key: tracker.known(each, node)[way : way + 1] for key, each in zip("WRB", inputs[1:4], strict=True) if each
         }
         found = layouts.to_ours("onnx", own, arrays)
         if peephole:
-            P = reader.known(inputs[7], node)[way]
+            P = tracker.known(inputs[7], node)[way]
             _, gates_of_P = layouts.layout("onnx").peephole
             parts = dict(zip(gates_of_P, np.split(P, len(gates_of_P)), strict=True))
             found |= {"weight_p": np.concatenate([parts[gate] for gate in "ifo"])}
@@ -284,7 +302,7 @@ def _recurrent(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
         hidden_size=W.shape[1] // len(layouts.OURS[own]),
         direction={"forward": "forward", "reverse": "backward"}.get(direction, "both"),  # type: ignore[arg-type]
     )
-    return _outputs(reader, replace(data, name=node.name or kind), layer, weights, 1 if kind != "LSTM" else 2)
+    return _outputs(tracker, replace(data, name=node.name or kind), layer, weights, 1 if kind != "LSTM" else 2)
 
 
 def _gate(name: str) -> str:
@@ -301,9 +319,9 @@ def _gate(name: str) -> str:
     return known[name]
 
 
-def _outputs(reader: Tracker, data: Data, layer: Recurrent, weights: Mapping[str, Array], states: int) -> list[Any]:
+def _outputs(tracker: Tracker, data: Data, layer: Recurrent, weights: Mapping[str, Array], states: int) -> list[Any]:
     """Y (T, R, B, d), and the last states, (R, B, d) each."""
-    after = reader.append(data, layer, weights)
+    after = tracker.append(data, layer, weights)
     steps = replace(after, axes="TRBd")
     one = None if layer.direction == "both" else 0
     ends = [replace(after, axes="RBd", end=True, memory=k > 0, way=one) for k in range(states)]
@@ -311,27 +329,27 @@ def _outputs(reader: Tracker, data: Data, layer: Recurrent, weights: Mapping[str
 
 
 @_reads("Scan")
-def _scan(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+def _scan(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     body, count = attributes["body"], int(attributes["num_scan_inputs"])
     states, scans = list(node.input[:-count]), list(node.input[-count:])
     ways = {*attributes.get("scan_input_directions", [0]), *attributes.get("scan_output_directions", [0])}
     axes = [*attributes.get("scan_input_axes", []), *attributes.get("scan_output_axes", [])]
     if len(ways) > 1 or any(axes) or len(body.output) != len(states) + 1:
         raise ModelFileError(f"Scan ('{node.name}') is none of a recurrent layer")
-    read = [reader.values.get(name) for name in scans]
+    read = [tracker.values.get(name) for name in scans]
     if not all(isinstance(each, Data) for each in read):
         raise ModelFileError(f"Scan ('{node.name}') reads lengths of sequences, or what does not follow from its input")
     base = [replace(each, matrix=None, bias=None, name="") for each in read if isinstance(each, Data)]
     if len({*base}) > 1:
         raise ModelFileError(f"Scan ('{node.name}') reads two values: it is no chain of layers")
-    reader.on(base[0])
-    data = reader.steps_first(base[0], node)
+    tracker.on(base[0])
+    data = tracker.steps_first(base[0], node)
     for state in states:
-        reader.started(state, node)
+        tracker.started(state, node)
     names = [value.name for value in body.input]
     sizes = [int(value.type.tensor_type.shape.dim[-1].dim_value) for value in body.output]
-    width = _width(read, reader)
-    known = {name: value for name, value in reader.values.items() if isinstance(value, np.ndarray)}
+    width = _width(read, tracker)
+    known = {name: value for name, value in tracker.values.items() if isinstance(value, np.ndarray)}
     known |= {tensor.name: numpy_helper.to_array(tensor) for tensor in body.initializer}
     try:
         found = cell_of(
@@ -357,14 +375,14 @@ def _scan(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
         proj_size=sizes[0] if found.cell.projected else 0,
         direction="backward" if ways == {1} else "forward",
     )
-    after = reader.append(replace(data, name=node.name or "Scan"), layer, directed(found.weights))
+    after = tracker.append(replace(data, name=node.name or "Scan"), layer, directed(found.weights))
     ends = [replace(after, axes="Bd", end=True, memory=k > 0) for k in range(len(states))]
     return [*ends, replace(after, axes="TBd")]
 
 
-def _width(read: Sequence[Any], reader: Tracker) -> int:
+def _width(read: Sequence[Any], tracker: Tracker) -> int:
     """Features of what a `Scan` reads."""
     for each in read:
         if each.matrix is not None:
             return int(each.matrix.shape[0])
-    return last_width([placed.layer for placed in reader.layers]) if reader.layers else reader.width
+    return last_width([placed.layer for placed in tracker.layers]) if tracker.layers else tracker.width

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ...data.sequences import offsets_of
+from ...errors import OptionError
 from ...runtime.recording import LETTER_COUNTS, Examples, StepModel
 from .network import remembered
 
@@ -25,9 +27,25 @@ def runner(model: bytes) -> Run | None:
         return None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    with _named():
+        session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    return lambda feed: dict(zip(names, session.run(names, dict(feed)), strict=True))
+
+    def run(feed: Mapping[str, Array]) -> dict[str, Array]:
+        with _named():
+            return dict(zip(names, session.run(names, dict(feed)), strict=True))
+
+    return run
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """What onnxruntime raises, which has a kind for each of its codes, as an OptionError of one line."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise OptionError(f"onnxruntime does not run what was exported, so it was not kept: {reason:.200}") from error
 
 
 def difference(said: StepModel, run: Run) -> float:

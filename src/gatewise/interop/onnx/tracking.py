@@ -72,6 +72,7 @@ class Tracker:
         orientation: Which of the axes p and q are steps and which sequences, once that is known.
         width: Features of the input; 0 if it does not say.
         states: Inputs that are states.
+        opset: Version of the operators.
     """
 
     layers: list[Placed] = field(default_factory=list)
@@ -79,6 +80,7 @@ class Tracker:
     orientation: dict[str, str] = field(default_factory=dict)  # p, q -> T, B
     width: int = 0
     states: list[str] = field(default_factory=list)
+    opset: int = 17
 
     def aside(self, node: Any) -> None:
         """What does not follow from the input."""
@@ -99,9 +101,8 @@ class Tracker:
             found = inputs[0]
         self.values |= dict.fromkeys(node.output, found)
 
-    # What a chain is made of.
-
     def known(self, name: str, node: Any) -> Array:
+        """Numbers that never change."""
         found = self.values.get(name)
         if not isinstance(found, np.ndarray):
             raise ModelFileError(f"'{name}' of {node.op_type} ('{node.name}') changes, where weights are wanted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ...errors import OptionError
 from ...runtime.recording import LETTER_COUNTS, LETTERS, Examples, StepModel
 from ..stepwise import Rounding, share_line
+from .baselines.plain import NEIGHBOURS
 from .page import networks, texts_of
 from .step import step_model
 
@@ -29,7 +31,9 @@ def numbered_model(classifier: Classifier, digest: str, rounded: Rounding) -> St
     """
     inputs, targets, text = classifier.inputs_, classifier.targets_, classifier.inputs_.text
     if text is None:
-        return step_model(classifier, digest, rounded)
+        left_out = _without_neighbours(classifier)
+        said = step_model(classifier, digest, rounded)
+        return replace(said, title=said.title + left_out)
     others = ", ".join([*(column.name for column in inputs.numbers), *(column.name for column in inputs.categories)])
     if others:
         raise OptionError(f"it reads {others} beside texts")
@@ -51,6 +55,26 @@ def numbered_model(classifier: Classifier, digest: str, rounded: Rounding) -> St
             f"{output}  of the text: {names}{scaled}",
         ],
         digest=digest,
+    )
+
+
+def _without_neighbours(classifier: Classifier) -> str:
+    """Leave out the nearest neighbours, which would need all series of training; what is to be said of that."""
+    baselines, share = classifier.baselines_, float(classifier.blend_weight_)
+    if baselines is None or share == 1:
+        return ""
+    shares = baselines.shares_of(classifier.targets_)
+    left = shares.get(NEIGHBOURS, 0.0)
+    if not left:
+        return ""
+    if left == 1:
+        part = share_line(share, f"that of {NEIGHBOURS}")
+        classifier.blend_weight_ = 1.0
+        return part
+    baselines.shares = {name: own / (1 - left) for name, own in shares.items() if name != NEIGHBOURS}
+    return (
+        f" {NEIGHBOURS.capitalize()} have {left * (1 - share):.0%} of what the model predicts and are not exported; "
+        "the other plain methods have their share."
     )
 
 

@@ -1,0 +1,1 @@
+"""Are explanations true? See `__main__.py`."""
