@@ -46,6 +46,11 @@ class Ask:
     horizon: int | None = None
     quantile: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("target", "against"):  # classes may be numbers
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, str(value))
+
     def only(self, *known: str, task: str) -> None:
         """OptionError if something else was asked for than the task can say."""
         for one in fields(self):

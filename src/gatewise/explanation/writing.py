@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from ..data.tables.writing import write_table
@@ -51,9 +52,15 @@ def _page(report: Report, path: Any) -> None:
 
 WRITERS: dict[str, Callable[[Report, Any], Any]] = {".html": _page, ".json": _json, ".csv": _table, ".parquet": _table}
 
+_INDENT = len("reliability  ")
 
-def text(report: Report) -> str:
-    """The answer, why, and how far that can be relied on, for people who read a terminal."""
+
+def text(report: Report, width: int | None = None) -> str:
+    """The answer, why, and how far that can be relied on, for people who read a terminal.
+
+    Args:
+        width: Of the terminal; if omitted, lines are as long as they are.
+    """
     answer = report.answer
     chance = "" if answer.probability is None else f", {answer.probability:.0%} sure"
     rate = next((one.base_rate for one in answer.choices if one.name == answer.text), None)
@@ -77,4 +84,6 @@ def text(report: Report) -> str:
     if report.reliability is not None:
         why = "".join(f"; {reason}" for reason in report.reliability.reasons)
         lines.append(f"reliability  {report.reliability.verdict}{why}")
-    return "\n".join(lines)
+    if width is None:
+        return "\n".join(lines)
+    return "\n".join(fill(line, max(width, 2 * _INDENT), subsequent_indent=" " * _INDENT) for line in lines)

@@ -104,7 +104,7 @@ class _Series:
         horizon = whole("horizon", 1 if ask.horizon is None else ask.horizon, 1, self.window.horizon)
         levels, head = list(self.model.quantiles), self.predictor.head
         if ask.quantile is not None and not isinstance(head, Quantiles):
-            raise OptionError("only the head 'quantiles' has quantiles that can be explained. Explain the point")
+            raise OptionError("only the head 'quantiles' has quantiles to explain. Without one, the point is")
         level = 0.5 if ask.quantile is None else ask.quantile
         if isinstance(head, Quantiles) and level not in levels:
             known = ", ".join(map(str, levels))
