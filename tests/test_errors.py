@@ -38,5 +38,16 @@ def test_a_near_miss_is_suggested():
     )
 
 
+def test_names_that_are_no_words_are_quoted():
+    assert suggest("token", "é", [" ", ",", "a b", "'", "\n", "--step"]) == (
+        r"""no token named 'é'. Known: '\n', ' ', "'", ',', --step, a b."""
+    )
+
+
+def test_of_many_names_a_hundred_are_listed():
+    message = suggest("word", "zzz", [f"w{number:04}" for number in range(1200)])
+    assert message.endswith("w0098, w0099 and 1,100 more.")
+
+
 def test_without_a_near_miss_all_are_listed_in_order():
     assert suggest("cell", "zzz", ["lstm", "gru"]) == "no cell named 'zzz'. Known: gru, lstm."

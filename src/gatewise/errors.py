@@ -7,6 +7,7 @@ catch it without knowing Gatewise. The command line prints the message on one li
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -95,9 +96,19 @@ def extras_named() -> Iterator[None]:
         raise missing_extra(error) or error from None
 
 
+_LISTED = 100  # known names at most: of a vocabulary, the line would fill the screen
+
+
+def quoted(name: str) -> str:
+    """A name as it can stand in a sentence: in quotes, if it could be taken for a part of that, as marks are."""
+    return name if re.search(r"\w", name) and name.isprintable() and name == name.strip() else repr(name)
+
+
 def suggest(kind: str, name: str, known: Iterable[str], listing: str = "") -> str:
-    """The message for an unknown name: the closest known one, or all of them."""
+    """The message for an unknown name: the closest known one, or those that are known."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(names)}."
+    listed = [repr(one) if "," in one else quoted(one) for one in names[:_LISTED]]
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(listed)}{more}."
     return f"no {kind} named '{name}'. {hint}" + (f" {listing}" if listing else "")

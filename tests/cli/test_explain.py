@@ -84,6 +84,7 @@ def test_what_cannot_be_explained_is_one_line(name, words, message, tmp_path, ca
         ([], "needs either DATA or a text"),
         (["data.csv", "--text", "x"], "needs either DATA or a text"),
         (["--text", "x"], "this classifier reads"),
+        (["--text", ""], "--text is empty"),
         (["data.csv", "-o", "why.doc"], "End its name in one of"),
     ],
 )

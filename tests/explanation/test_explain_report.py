@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from gatewise.errors import ModelFileError
+from gatewise.explanation.inside import Flip
 from gatewise.explanation.packed import Packed
 from gatewise.explanation.report import Added, Answer, Attribution, Input, Provenance, Report, Target
+from gatewise.explanation.writing import text
 
 OPTIONAL = (
     *("attribution", "because", "contrasts", "connectivity", "memory", "streams", "gate_ablation", "units", "flip"),
@@ -49,12 +51,26 @@ def attribution(**changed):
 
 def test_a_report_comes_back_from_json():
     whole = report(attribution=attribution())
-    text = json.dumps(whole.to_json(), allow_nan=False)
-    again = Report.from_json(json.loads(text))
-    assert json.dumps(again.to_json()) == text
+    document = json.dumps(whole.to_json(), allow_nan=False)
+    again = Report.from_json(json.loads(document))
+    assert json.dumps(again.to_json()) == document
     assert again.rows() == whole.rows()
     assert again.rows()["channel"] == ["a", "b", "a", "b"]
     assert again.rows()["added"] == [0.5, 0.0, 0.25, 0.0]
+
+
+def test_a_report_is_one_line_in_a_console():
+    assert repr(report(attribution=attribution())) == "<Report of the lead of B over A: 'B'>"
+
+
+def test_lines_for_a_terminal_fit_it():
+    whole = report(attribution=attribution(), flip=Flip(answer=" ", score=1.0, places=[], exhaustive=True))
+    assert text(whole) == "answer       B, 90% sure\nwould flip   by no steps that were tried"
+    assert text(whole, 26).splitlines()[1:] == [
+        "would flip   by no steps",
+        "             that were",
+        "             tried",
+    ]
 
 
 def test_packed_arrays_keep_their_bits():

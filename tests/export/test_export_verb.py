@@ -124,6 +124,16 @@ def test_forecasts(target, options, folder, tmp_path, capsys):
     exported(path, target, KINDS[target][0], tmp_path, capsys)
 
 
+def test_forecasts_that_know_the_calendar(tmp_path, capsys):
+    rows = [f"2020-{1 + day // 28:02}-{1 + day % 28:02},{np.sin(day / 3):.3f},{day % 5}" for day in range(150)]
+    (tmp_path / "sales.csv").write_text("\n".join(["day,sold,left", *rows]))
+    path = tmp_path / "sales.gatewise"
+    chosen = {"target": "sold,left", "time": "day", "hidden_size": 4, "epochs": 1, "horizon": 3, "share": 1}
+    Forecaster(**chosen).fit(str(tmp_path / "sales.csv"), output=path)
+    exported(path, "c", "float32", tmp_path, capsys)
+    assert "Export it to c or onnx" in refused(capsys, path, "--to", "html", "-o", tmp_path / "page.html")
+
+
 @pytest.mark.parametrize("target", KINDS)
 def test_labels_and_alarms(target, folder, tmp_path, capsys):
     tagger, detector = folder / "tag.gatewise", folder / "detect.gatewise"

@@ -11,7 +11,7 @@ import typer
 
 from ..errors import OptionError
 from .csv_options import csv_options, with_csv
-from .frame import Json, Query, refuse_models, result, words_given
+from .frame import Json, Query, refuse_models, result, width, words_given
 
 
 def explain(
@@ -82,6 +82,8 @@ def explain(
 
     if (data is None) == (text is None):
         raise OptionError("`gatewise explain` needs either DATA or a text: --text. `gatewise explain --help` says how")
+    if text == "":
+        raise OptionError("--text is empty. Give it words to explain, in quotes")
     if data is not None:
         refuse_models(data)
     if output is not None:  # report mistakes before the work is done
@@ -109,7 +111,7 @@ def explain(
     if walk is not None and story is not None:
         write_walk([story], walk)
         print(f"{walk} is written", file=sys.stderr)
-    result(shown(report), report.to_json(), json)
+    result("" if json else shown(report, width()), report.to_json(), json)
 
 
 explain = with_csv(explain)

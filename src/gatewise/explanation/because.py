@@ -33,7 +33,7 @@ def because(target: Target, inputs: Sequence[Input], attribution: Attribution) -
     terms += [Term(text=one.text, kind="other", value=one.value) for one in attribution.others]
     if attribution.initial_state is not None:
         terms.append(Term(text="the state before", kind="initial state", value=attribution.initial_state))
-    terms.append(Term(text="unexplained", kind="remainder", value=attribution.remainder))
+    terms.append(Term(text="an unexplained rest", kind="remainder", value=attribution.remainder))
     return Because(sentence=sentence(target, terms, attribution.score), terms=terms, score=attribution.score)
 
 

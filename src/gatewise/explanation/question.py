@@ -46,6 +46,11 @@ class Ask:
     horizon: int | None = None
     quantile: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("target", "against"):  # classes may be numbers
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, str(value))
+
     def only(self, *known: str, task: str) -> None:
         """OptionError if something else was asked for than the task can say."""
         for one in fields(self):
@@ -137,9 +142,7 @@ class Question:
 def chosen_row(row: int, rows: int, name: str) -> int:
     """A row that is there. OptionError if it is not."""
     if not 0 <= row < rows:
-        raise OptionError(
-            f"there is no row {row} in {name}: it has {rows:,}, numbered from 0. Ask for another with --row"
-        )
+        raise OptionError(f"there is no row {row} in {name}: it has {rows:,}, numbered from 0. Ask for another row")
     return row
 
 
@@ -147,9 +150,7 @@ def chosen_step(step: int | None, steps: int, otherwise: int, what: str = "step"
     """A step that is there. OptionError if it is not."""
     found = otherwise if step is None else step
     if not 0 <= found < steps:
-        raise OptionError(
-            f"there is no {what} {found}: there are {steps:,}, numbered from 0. Ask for another with step"
-        )
+        raise OptionError(f"there is no {what} {found}: there are {steps:,}, numbered from 0. Ask for another one")
     return found
 
 
@@ -173,7 +174,7 @@ def pair(kind: str, ask: Ask, known: Sequence[str], scores: np.ndarray) -> tuple
     best = chosen_name(kind, ask.target, known, int(order[0]))
     other = chosen_name(kind, ask.against, known, next(int(one) for one in order if one != best))
     if best == other:
-        raise OptionError(f"{kind} '{known[best]}' cannot be compared with itself. Name another one with against")
+        raise OptionError(f"{kind} '{known[best]}' cannot be compared with itself. Name another one to compare it with")
     return best, other
 
 

@@ -372,6 +372,11 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    def __repr__(self) -> str:
+        """In a line, as the numbers of all parts would fill many screens."""
+        verdict = "" if self.reliability is None else f", {self.reliability.verdict}"
+        return f"<Report of {self.target.text}: {self.answer.text!r}{verdict}>"
+
     def _repr_html_(self) -> str:
         """Its page, as a notebook shows it."""
         return framed(self)

@@ -6,10 +6,11 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from ..data.tables.writing import write_table
-from ..errors import DataError, OptionError
+from ..errors import DataError, OptionError, quoted
 from ..files import atomic
 from .report import Report
 
@@ -51,14 +52,20 @@ def _page(report: Report, path: Any) -> None:
 
 WRITERS: dict[str, Callable[[Report, Any], Any]] = {".html": _page, ".json": _json, ".csv": _table, ".parquet": _table}
 
+_INDENT = len("reliability  ")
 
-def text(report: Report) -> str:
-    """The answer, why, and how far that can be relied on, for people who read a terminal."""
+
+def text(report: Report, width: int | None = None) -> str:
+    """The answer, why, and how far that can be relied on, for people who read a terminal.
+
+    Args:
+        width: Of the terminal; if omitted, lines are as long as they are.
+    """
     answer = report.answer
     chance = "" if answer.probability is None else f", {answer.probability:.0%} sure"
     rate = next((one.base_rate for one in answer.choices if one.name == answer.text), None)
-    usual = "" if rate is None else f" (of {answer.base_rate_of}: {rate:.0%})"
-    lines = [f"answer       {answer.text}{chance}{usual}"]
+    usual = "" if rate is None else f" (base rate {rate:.0%}, counted in {answer.base_rate_of})"
+    lines = [f"answer       {quoted(answer.text)}{chance}{usual}"]
     if answer.network_share < 1:
         lines.append(
             f"network      has {answer.network_share:.0%} of the answer and is explained; the rest is {answer.plain}"
@@ -71,9 +78,12 @@ def text(report: Report) -> str:
         lines.append(f"made of      {made.text} is {made.value:.4g}: {pieces}")
     if report.flip is not None:
         places = ", ".join(str(one.step) for one in report.flip.places)
-        found = f"with the usual step at {places} it is {report.flip.answer}" if places else "no usual steps change it"
+        other = quoted(report.flip.answer)
+        found = f"with the usual step at {places} it is {other}" if places else "by no steps that were tried"
         lines.append(f"would flip   {found}")
     if report.reliability is not None:
         why = "".join(f"; {reason}" for reason in report.reliability.reasons)
         lines.append(f"reliability  {report.reliability.verdict}{why}")
-    return "\n".join(lines)
+    if width is None:
+        return "\n".join(lines)
+    return "\n".join(fill(line, max(width, 2 * _INDENT), subsequent_indent=" " * _INDENT) for line in lines)

@@ -44,7 +44,8 @@ def sources(model: StepModel, kind: str) -> dict[str, str]:
     """
     asked = model.page.get("kind", "")
     if asked not in SCRIPTS or model.page.get("refused"):
-        raise OptionError(model.page.get("refused") or "there is no page for such models")
+        why = model.page.get("refused") or "there is no page for such models"
+        raise OptionError(f"this model cannot be said in html: {why}. Export it to c or onnx instead")
     engine, interface = SCRIPTS[asked]
     page = assembled(
         parts(__package__, "top.html", f"{asked}.html", "end.html"),

@@ -140,5 +140,7 @@ def _scores(output: Placed, classes: int) -> dict[str, Array]:
     if (layer.outputs, classes) == (1, 2) and layer.activation in ("linear", "sigmoid"):
         weight, bias = np.concatenate([np.zeros_like(weight), weight]), np.concatenate([np.zeros_like(bias), bias])
     elif layer.outputs != classes or layer.activation == "sigmoid":
-        raise OptionError(f"there are {classes} classes, but the model answers with {layer.outputs} numbers")
+        raise OptionError(
+            f"there are {classes} classes, but the model answers with {layer.outputs} numbers. Name as many"
+        )
     return {"output.weight": weight, "output.bias": bias}

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import bundle
-from ..errors import OptionError
+from ..errors import ModelFileError, OptionError
 from ..runtime import ops, sequential
 from ..runtime.sequence_model import forward as of_generator
 from ..tasks.classify.architecture import forward as of_classifier
@@ -100,6 +101,10 @@ def import_model(
     if kind == "generate" and (tokens is None or names is not None):
         raise OptionError("task='generate' needs the tokens of the text, and no classes. Add --vocabulary")
     name = format_of(path)
+    if name == "safetensors":
+        with suppress(ModelFileError):
+            bundle.read_header(path)
+            raise OptionError(f"'{path}' is a model of Gatewise already, which needs no import")
     asked = Asked(nonlinearity, reads, activation, tuple(layers))
     if asked != Asked() and name not in OF_WEIGHTS:
         given = next(option for option, value in vars(asked).items() if value)

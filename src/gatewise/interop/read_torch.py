@@ -222,7 +222,7 @@ def _refuse_other(module: Module) -> None:
     what = {1: "a normalisation of layers", 3: "a convolution", 4: "a convolution"}.get(weight.ndim, "no layer of ours")
     if "weight_ih" in names:
         what = "a single cell (nn.LSTMCell or its like). Save it as a layer: nn.LSTM has the same weights, with _l0"
-    raise ModelFileError(f"'{module}' holds {', '.join(sorted(names))[:80]} and is {what}, which cannot be read")
+    raise ModelFileError(f"'{module}' ({', '.join(sorted(names))[:80]}) is {what}, which cannot be read")
 
 
 def _recurrent(module: Module, asked: Asked) -> Iterator[Placed]:

@@ -464,6 +464,9 @@ class Ops:
     def broadcast_to(self, x: Symbol, shape: Sequence[int]) -> Symbol:
         return Symbol(self._recorder, np.broadcast_to(x.places, shape))
 
+    def repeat(self, x: Symbol, count: int, axis: int) -> Symbol:
+        return Symbol(self._recorder, np.repeat(x.places, count, axis))
+
     def total(self, x: Symbol) -> Symbol:
         return self._recorder.total(x)
 

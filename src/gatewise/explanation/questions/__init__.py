@@ -43,5 +43,8 @@ def of_text(model: Any, text: str) -> Any:
 def _of(model: Any) -> Any:
     """The file of a model's task. OptionError if there is none."""
     if model.task in _OTHERS:
-        raise OptionError("a model of another library cannot be explained, only one that `gatewise fit` made")
+        raise OptionError(
+            f"a model of the task '{model.task}' cannot be explained. One that classifies texts can, "
+            "if it is imported with task=classify"
+        )
     return import_module(f".{model.task}", __name__)

@@ -21,7 +21,7 @@ from ..report import Answer, Input, Target
 from ..units import NamedUnit
 from .detect_pieces import Scored
 from .naming import MOST_STEPS, of_detector
-from .shown import number_text
+from .shown import number_text, time_labels
 
 
 def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple[Question, str]:
@@ -56,7 +56,7 @@ class _Step:
         named = {} if time is None else series.named(row, slice(first, self.step + 1), time)
         times = None if time is None else np.asarray(series.named(row, slice(0, MOST_STEPS), time)[time])
         self.times = None if times is None or times.dtype.kind != "M" else times
-        labels = [str(one).removesuffix(".000000") for one in named[time]] if time is not None else None
+        labels = None if time is None else time_labels(named[time])
         self.reading = Reading()
         shown = Input(
             name="series",

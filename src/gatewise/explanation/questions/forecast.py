@@ -24,7 +24,7 @@ from ..report import Answer, Choice, Input, Target
 from ..units import NamedUnit
 from .forecast_pieces import composed, occluded, of_forecast, of_network, of_plain
 from .naming import of_forecaster
-from .shown import number_text
+from .shown import number_text, time_labels
 
 
 def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple[Question, str]:
@@ -56,7 +56,7 @@ class _Series:
         batch = series.batch(np.zeros(1, np.int64), np.array([origin]), self.window)
         self.batch, self.loc, self.scale = batch.arrays(), batch.loc[0], batch.scale[0]
         times = None if table.time is None else as_written(cut.data.steps[table.time])
-        self._times = [] if times is None else [str(one).removesuffix(".000000") for one in times]
+        self._times = [] if times is None else time_labels(times)
         self.reading = Reading()
         self._read(origin)
 
@@ -104,10 +104,11 @@ class _Series:
         horizon = whole("horizon", 1 if ask.horizon is None else ask.horizon, 1, self.window.horizon)
         levels, head = list(self.model.quantiles), self.predictor.head
         if ask.quantile is not None and not isinstance(head, Quantiles):
-            raise OptionError("only the head 'quantiles' has quantiles that can be explained. Leave quantile out")
+            raise OptionError("only the head 'quantiles' has quantiles to explain. Without one, the point is")
         level = 0.5 if ask.quantile is None else ask.quantile
         if isinstance(head, Quantiles) and level not in levels:
-            raise OptionError(f"the model forecasts the quantiles {', '.join(map(str, levels))}, not {level}")
+            known = ", ".join(map(str, levels))
+            raise OptionError(f"the model forecasts the quantiles {known}, not {level}. Ask for one of these")
         name, point = self.targets[column], float(self.forecast.point[0, column, horizon - 1])
         quantile = f"quantile {level:g} of " if ask.quantile is not None else ""
         place = levels.index(level) if isinstance(head, Quantiles) else 0
@@ -156,7 +157,7 @@ class _Series:
                 lambda found, row: of_forecast(found, row, column, horizon, level),
             )
         return composed(
-            f"the {'' if quantile is None else f'quantile {quantile:g} of the '}forecast of {self.targets[column]}, "
+            f"the {'' if quantile is None else f'quantile {quantile:g} of the '}forecast of {self.targets[column]} "
             f"{horizon} step{'s' if horizon > 1 else ''} ahead",
             of_forecast(self.forecast, 0, column, horizon, level),
             network,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,14 @@ def labels_of(data: Sequences) -> list[str]:
     times = next((column for column in data.steps.values() if column.kind == "time"), None)
     if times is None:
         return [""] * int(data.lengths[0])
-    return [str(one).removesuffix(".000000") for one in as_written(times)]
+    return time_labels(as_written(times))
+
+
+def time_labels(times: Iterable[Any]) -> list[str]:
+    """Times as they are told: without fractions that are 0, and as days, if all are midnights."""
+    labels = [str(one).removesuffix(".000000") for one in times]
+    midnight = "T00:00:00"
+    return [one.removesuffix(midnight) for one in labels] if all(one.endswith(midnight) for one in labels) else labels
 
 
 def series(name: str, columns: Sequence[Column], labels: Sequence[str]) -> Input:

@@ -184,7 +184,7 @@ class _Row:
                 **self._shares(),
             ),
             score,
-            others=(Other(text="the tags beside it", value=constant),) if constant else (),
+            others=(Other(text="the fit with the tags beside it", value=constant),) if constant else (),
             answers=lambda found: self._tags(found, step),
             contrasts=lambda: (self._of_tag(step, best, one, chances) for one in others),
         )
@@ -268,7 +268,7 @@ class _Row:
 
     def _shares(self) -> dict[str, Any]:
         share = self.predictor.share
-        return {} if share == 1 else {"network_share": share, "plain": "regression"}
+        return {} if share == 1 else {"network_share": share, "plain": self.predictor.plain.name(self.targets)}
 
 
 def _of_path(labels: np.ndarray, chain: Chain | None) -> float:

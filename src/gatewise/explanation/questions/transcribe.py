@@ -92,7 +92,7 @@ class _Signal:
             ),
             target=Target(
                 kind="symbol",
-                text=f"the lead of {self.names[best]!r} over {self.names[other]!r} as symbol {step}, at frame {frame}",
+                text=f"the lead of {self.names[best]!r} over {self.names[other]!r} as symbol {step} at frame {frame}",
                 unit="nats",
                 name=self.names[best],
                 against=self.names[other],

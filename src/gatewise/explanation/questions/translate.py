@@ -36,7 +36,7 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     source = pairs.sources[chosen_row(row, len(pairs.sources), pairs.name)]
     [ids] = texts.sources([source])
     if not len(ids):
-        raise DataError(f"row {row} of {pairs.name} has no token that the model knows. Ask for another with --row")
+        raise DataError(f"no token in row {row} of {pairs.name} is one that the model knows. Ask for another row")
     [[(text, best), *_]] = predictor.translate([source], Decoding())
     known, of = pairs.sources, pairs.name
     if model.plain_ is not None:

@@ -57,6 +57,7 @@ class Written:
     ):
         self.model, self.net, self._encode, self._encoded, self.reading = model, net, encode, encoded, reading
         self.ask, self.text, self.usual = ask, text, usual
+        self.unit = "word" if separator else "character"
         tokens = [*tokens, end]
         self.step = chosen_step(ask.step, len(tokens), 0)
         edges = {start: "(start)", end: "(end)"}
@@ -78,7 +79,7 @@ class Written:
     def question(self) -> Question:
         ranked = self.chances.copy()
         ranked[self.chosen] = np.inf  # a search may have chosen what was not the most probable
-        return self._between(*pair("word", self.ask, self.names, ranked))
+        return self._between(*pair(self.unit, self.ask, self.names, ranked))
 
     def _between(self, best: int, other: int) -> Question:
         order = np.argsort(-self.chances, kind="stable")
@@ -97,7 +98,7 @@ class Written:
             ),
             target=Target(
                 kind="word",
-                text=f"the lead of {name!r} over {against!r} as word {self.step}",
+                text=f"the lead of {name!r} over {against!r} as {self.unit} {self.step}",
                 unit="nats",
                 name=name,
                 against=against,

@@ -106,7 +106,7 @@ def _said(forecaster: Forecaster) -> str:
         forecaster.plain_ = said
         if left_out:
             missing = (
-                f" {left_out} have up to {size * (1 - share):.0%} of what the model predicts and are not exported; the "
+                f" Not exported: {left_out}, up to {size * (1 - share):.0%} of what the model predicts; the "
                 "other plain methods have their share."
             )
     elif plain is not None:

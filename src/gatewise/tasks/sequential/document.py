@@ -57,6 +57,11 @@ def check_names(layers: Sequence[Layer], vocabulary: Tokens | None, classes: Seq
         if not isinstance(first, sequential.Embedding):
             raise ValueError("there is a vocabulary, but the model reads numbers, not tokens")
         if max(vocabulary.ids) >= first.count:
-            raise ValueError(f"the vocabulary goes to number {max(vocabulary.ids)}, the model to {first.count - 1}")
+            raise ValueError(
+                f"the vocabulary goes to number {max(vocabulary.ids)}, the model to {first.count - 1}. "
+                "Give the one that it learned with"
+            )
     if classes is not None and len(classes) != outputs and (len(classes), outputs) != (2, 1):
-        raise ValueError(f"there are {len(classes)} classes, but the model answers with {outputs} numbers")
+        raise ValueError(
+            f"there are {len(classes)} classes, but the model answers with {outputs} numbers. Name as many"
+        )

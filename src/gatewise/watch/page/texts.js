@@ -5,7 +5,7 @@ const TEXTS = {
   help: ["Arrow keys, a tap or the pointer move the line through the validations.", "用方向键、点按或指针在各次验证之间移动竖线。"],
   step: ["step", "步"],
   epoch: ["epoch", "轮"],
-  well: ["Nothing that the record is evidence for is wrong.", "记录中没有表明问题的证据。"],
+  well: ["The record shows nothing wrong.", "记录中没有显示任何问题。"],
   unseen: ["The layers were not looked at in this training: fit with --watch.", "这次训练没有观察各层：请用 --watch 训练。"],
   wrong: ["What is wrong", "问题所在"],
   since: ["since step", "自第"],
