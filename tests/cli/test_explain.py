@@ -93,6 +93,11 @@ def test_what_does_not_go_together_is_one_line(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_a_model_of_numbers_reads_no_text(capsys):
+    assert main(["explain", str(MODELS / "generate_numbers.model"), "--text", "abc"]) == 2
+    assert "continues numbers and reads no text" in capsys.readouterr().err
+
+
 def test_data_of_other_channels_are_refused(tmp_path, capsys):
     (tmp_path / "x.csv").write_text("time,other\n1,2\n2,3\n")
     assert main(["explain", str(MODELS / "detect_prediction.model"), str(tmp_path / "x.csv")]) == 2
