@@ -85,6 +85,7 @@ def test_what_cannot_be_explained_is_one_line(name, words, message, tmp_path, ca
         (["data.csv", "--text", "x"], "needs either DATA or a text"),
         (["--text", "x"], "this classifier reads"),
         (["--text", ""], "--text is empty"),
+        (["data.csv", "-o", "why.html", "--walk", "why.html"], "--output and --walk both name 'why.html'"),
         (["data.csv", "-o", "why.doc"], "End its name in one of"),
     ],
 )
