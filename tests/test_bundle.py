@@ -157,6 +157,7 @@ def test_a_newer_format_is_refused_before_anything_else(path):
         ("日本語のテキスト".encode(), "looks like text"),
         (b"\xff\xfet\x00e\x00x\x00t\x00s\x00!\x00", "looks like text"),
         (b"\x89PNG\r\n\x1a\n" + bytes(30), "looks like a PNG image"),
+        (b"\x08\x09\x12\x07pytorch" + bytes(30), "looks like an ONNX file"),
         (b"PK\x03\x04" + bytes(30), "a PyTorch checkpoint or another zip archive"),
         (pickle.dumps({"a": 1}), "a Python pickle"),
         (pickle.dumps({"a": 1}, protocol=2), "a Python pickle, as older PyTorch files are"),

@@ -342,6 +342,8 @@ def _kind(start: bytes) -> str:
     for magic, name in _LOOKS_LIKE.items():
         if start.startswith(magic):
             return name
+    if start[:1] == b"\x08" and start[2:3] == b"\x12":  # its version, one small number, and who wrote it
+        return "an ONNX file"
     for codec in ("utf-8", "utf-16") if start.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8",):
         # The excerpt may end in the middle of a character.
         text = start.decode(codec, errors="ignore")

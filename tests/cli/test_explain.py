@@ -85,12 +85,18 @@ def test_what_cannot_be_explained_is_one_line(name, words, message, tmp_path, ca
         (["data.csv", "--text", "x"], "needs either DATA or a text"),
         (["--text", "x"], "this classifier reads"),
         (["--text", ""], "--text is empty"),
+        (["data.csv", "-o", "why.html", "--walk", "why.html"], "--output and --walk both name 'why.html'"),
         (["data.csv", "-o", "why.doc"], "End its name in one of"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(words, message, capsys):
     assert main(["explain", str(MODELS / "classify_number.model"), *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_model_of_numbers_reads_no_text(capsys):
+    assert main(["explain", str(MODELS / "generate_numbers.model"), "--text", "abc"]) == 2
+    assert "continues numbers and reads no text" in capsys.readouterr().err
 
 
 def test_data_of_other_channels_are_refused(tmp_path, capsys):

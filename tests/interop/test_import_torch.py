@@ -254,6 +254,14 @@ def test_what_the_file_does_not_say_is_asked_for(name, tmp_path):
     assert not (tmp_path / "m.gatewise").exists()
 
 
+def test_a_model_of_ours_needs_no_import(tmp_path):
+    saved(Classifier())
+    import_model("weights.pt", "m.gatewise", reads="last")
+    with pytest.raises(OptionError, match="is a model of Gatewise already"):
+        import_model("m.gatewise", "again.gatewise")
+    assert not (tmp_path / "again.gatewise").exists()
+
+
 OTHERS = {
     "a convolution": (nn.Sequential(nn.Conv1d(2, 3, 3), nn.LSTM(3, 2)), "is a convolution, which cannot be read"),
     "a normalisation": (nn.Sequential(nn.LSTM(3, 2), nn.LayerNorm(2)), "is a normalisation of layers"),

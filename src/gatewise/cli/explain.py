@@ -91,6 +91,8 @@ def explain(
         writable(output, force)
     if walk is not None:
         writable(walk, force)
+        if output is not None and output.resolve() == walk.resolve():
+            raise OptionError(f"--output and --walk both name '{walk}'. Name two files")
     estimator = find(str(read_header(model).document.get("task"))).load(model).set_params(**csv_options(csv))
     reading = {"encoding": encoding} if query is None else {"encoding": encoding, "query": query}
     report = report_of(

@@ -62,11 +62,15 @@ def text(report: Report, width: int | None = None) -> str:
         width: Of the terminal; if omitted, lines are as long as they are.
     """
     answer = report.answer
-    chance = "" if answer.probability is None else f", {answer.probability:.0%} sure"
+    sure = next((one.name for one in answer.choices if one.probability == answer.probability), answer.text)
+    what = "" if sure == answer.text else f" of {quoted(sure)}"  # of an answer of several tokens, one is explained
+    chance = "" if answer.probability is None else f", {answer.probability:.0%} sure{what}"
     rate = next((one.base_rate for one in answer.choices if one.name == answer.text), None)
     usual = "" if rate is None else f" (base rate {rate:.0%}, counted in {answer.base_rate_of})"
     lines = [f"answer       {quoted(answer.text)}{chance}{usual}"]
-    if answer.network_share < 1:
+    if answer.network_share == 0:
+        lines.append(f"network      what it would have said is explained; the answer is that of {answer.plain}")
+    elif answer.network_share < 1:
         lines.append(
             f"network      has {answer.network_share:.0%} of the answer and is explained; the rest is {answer.plain}"
         )

@@ -65,5 +65,5 @@ def _is_head(layer: Any) -> bool:
 def _refused() -> OptionError:
     return OptionError(
         "a .nam is LSTM layers of one size, which read one number a step, and a linear layer to one number; this model "
-        "is another one. Export it to onnx, c or rtneural"
+        "is another one. Export it to rtneural or onnx"
     )

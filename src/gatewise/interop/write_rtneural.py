@@ -79,4 +79,4 @@ def _layer(kind: str, activation: str, units: int | None, arrays: list[np.ndarra
 
 
 def _refuse(placed: Placed, what: str) -> NoReturn:
-    raise OptionError(f"its layer {placed.name or placed.layer.kind} {what}. Export it to onnx, c or html")
+    raise OptionError(f"its layer {placed.name or placed.layer.kind} {what}. Export it to onnx")

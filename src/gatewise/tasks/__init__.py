@@ -104,7 +104,9 @@ def _said(path: str | os.PathLike[str], rounded: Any, target: str, ways: "Mappin
     estimator = find(task)
     if task not in ways:
         able = f"{', '.join([*ways][:-1])} and {[*ways][-1]}"
-        raise OptionError(f"a model of the task '{task}' cannot be said in {target}, only those of {able}")
+        raise OptionError(
+            f"a model of the task '{task}' cannot be said in {target}, only those of {able}. Export it to onnx"
+        )
     file, function = ways[task]
     try:
         module = import_module(f".{task}.{file}", __name__)

@@ -1,14 +1,18 @@
 // The answer, how far to rely on its explanation, the parts that add up, and what would change it.
 
+// A name that can be seen: a token may be a space.
+const seen = (name) => name.trim() ? name : JSON.stringify(name);
+
 function answerSection() {
   const w = words(), { answer, provenance } = report;
-  const certainty = [answer.probability === null ? "" : w.sure(percent(answer.probability)), answer.interval ? w.between(plain(answer.interval[0]), plain(answer.interval[1]), percent(answer.coverage)) : ""];
-  const own = answer.choices[0], base = own?.base_rate !== undefined && own?.base_rate !== null ? w.base(percent(own.base_rate), answer.base_rate_of) : "";
+  const sure = answer.choices.find((one) => one.probability === answer.probability)?.name, part = sure === answer.text ? "" : sure; // of several tokens, one is explained
+  const certainty = [answer.probability === null ? "" : w.sure(percent(answer.probability), part), answer.interval ? w.between(plain(answer.interval[0]), plain(answer.interval[1]), percent(answer.coverage)) : ""];
+  const own = answer.choices.find((one) => one.name === answer.text), base = own?.base_rate !== undefined && own?.base_rate !== null ? w.base(percent(own.base_rate), answer.base_rate_of) : "";
   const shareText = !answer.plain ? "" : answer.network_share ? w.share(percent(answer.network_share), answer.plain) : w.noShare(answer.plain);
   const choices = answer.choices.filter((one) => one.probability !== null);
-  const picture = choices.length ? figure(w.choices, bars(choices.map((one) => ({ text: one.name, from: 0, to: one.probability, shown: percent(one.probability) })), w.choices),
+  const picture = choices.length ? figure(w.choices, bars(choices.map((one) => ({ text: seen(one.name), from: 0, to: one.probability, shown: percent(one.probability) })), w.choices),
     [w.answer, w.probability, w.score, w.baseRate], () => answer.choices.map((one) => [one.name, one.probability, one.score, one.base_rate])) : null;
-  return h("section", { id: "answer" }, h("p", { class: "quiet" }, w.explained(provenance.model, provenance.task)), h("h1", {}, answer.text),
+  return h("section", { id: "answer" }, h("p", { class: "quiet" }, w.explained(provenance.model, provenance.task)), h("h1", {}, seen(answer.text)),
     ...certainty.filter(Boolean).map((text) => h("p", {}, text)), base ? h("p", { class: "quiet" }, base) : null, shareText ? h("p", { class: "warning" }, shareText) : null,
     h("p", {}, `${w.target}: `, h("strong", {}, targetName(report.target)), report.target.unit ? ` (${w.unitOf(report.target.unit)})` : ""), picture);
 }

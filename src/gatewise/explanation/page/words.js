@@ -3,7 +3,7 @@ const WORDS = {
   en: {
     step: "step", layer: "Layer", value: "Value", unit: "unit",
     explained: (model, task) => `What ${model || "the model"} (${task}) answered, and why`,
-    sure: (p) => `It gives this answer a probability of ${p}.`,
+    sure: (p, part) => `It gives ${part ? `“${part}”` : "this answer"} a probability of ${p}.`,
     between: (low, high, share) => `With ${share} certainty between ${low} and ${high}.`,
     base: (share, of) => `Its base rate is ${share}, counted in ${of}.`,
     share: (share, plain) => `The network has a share of ${share} in this answer; the rest is that of ${plain}. Where nothing else is said, the network alone is explained.`,
@@ -54,7 +54,7 @@ const WORDS = {
   zh: {
     step: "步", layer: "层", value: "量", unit: "单元",
     explained: (model, task) => `${model || "模型"}（${task}）的回答及其原因`,
-    sure: (p) => `模型给这个回答的概率是 ${p}。`,
+    sure: (p, part) => `模型给${part ? `“${part}”` : "这个回答"}的概率是 ${p}。`,
     between: (low, high, share) => `有 ${share} 的把握在 ${low} 与 ${high} 之间。`,
     base: (share, of) => `它的基础比率是 ${share}（统计自 ${of}）。`,
     share: (share, plain) => `网络在这个回答中占 ${share}，其余来自 ${plain}。未另作说明之处，解释的只是网络。`,

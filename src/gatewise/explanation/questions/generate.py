@@ -39,6 +39,8 @@ def question(model: Any, data: Any, row: int, ask: Ask, *, encoding: str = "utf-
 
 def of_text(model: Any, text: str) -> io.StringIO:
     """See `questions.of_text`."""
+    if model.numbers_ is not None:
+        raise OptionError("this model continues numbers and reads no text. Leave --text out, and name its DATA")
     return io.StringIO(text)
 
 

@@ -87,7 +87,9 @@ def inputs_of(data: Sequences, options: SequentialOptions, width: int | None, vo
     if (bad := np.flatnonzero(~np.isfinite(rows).all(1))).size:
         sequence = int(np.searchsorted(data.offsets, bad[0], "right")) - 1
         step = int(bad[0] - data.offsets[sequence])
-        raise DataError(f"{data.name}: step {step} of sequence {sequence} lacks a value, and the model needs all")
+        raise DataError(
+            f"{data.name}: step {step} of sequence {sequence} lacks a value that the model needs. Fill it in"
+        )
     if width is None:
         return [tokens_of(rows[start:stop, 0], data.name) for start, stop in pairwise(data.offsets)]
     return [rows[start:stop].astype(np.float32) for start, stop in pairwise(data.offsets)]
