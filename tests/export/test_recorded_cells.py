@@ -51,7 +51,9 @@ def test_weights_of_one_byte_are_the_runtime_s_with_the_same_weights(tmp_path):
 
 @needs_compiler
 @pytest.mark.parametrize("kind", c.KINDS)
-@pytest.mark.parametrize("name", ["lstm", "layer_norm_lstm", "slstm", "mlstm"])
+@pytest.mark.parametrize(
+    "name", ["lstm", *(pytest.param(n, marks=pytest.mark.slow) for n in ("layer_norm_lstm", "slstm", "mlstm"))]
+)
 def test_c_needs_no_library_and_is_clean_under_sanitizers(name, kind, tmp_path):
     written(c.sources(of(name, rounded=ROUNDING[kind]), kind), tmp_path)
     for level in ("-O2", "-O3"):

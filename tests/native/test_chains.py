@@ -389,7 +389,9 @@ with threads(2):
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer takes more memory than can be forbidden")
-@pytest.mark.parametrize("failing", [0, 1, 2])
+@pytest.mark.parametrize(
+    "failing", [pytest.param(0, marks=pytest.mark.slow), 1, pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_one_layer_fails(failing):
     """Those that wait for it end too, its error comes out, and the engine goes on working."""
     assert succeeded(child(FAILS, failing)).split() == ["refused", "usable"]

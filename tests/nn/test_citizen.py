@@ -106,7 +106,7 @@ def test_compiled_in_float64(cell, compiler):
         same(differentiated(layer, compiled, x), differentiated(layer, layer, x))
 
 
-@pytest.mark.parametrize("cell", ["slstm", "homemade"])
+@pytest.mark.parametrize("cell", [pytest.param("slstm", marks=pytest.mark.slow), "homemade"])
 def test_compiled_with_regularisers(cell, compiler):
     layer, counter = build(cell, num_layers=2, **REGULARISED), CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(layer, backend=counter, fullgraph=True, dynamic=True)

@@ -267,6 +267,7 @@ def test_temporary_files_go_with_the_table(tmp_path):
     assert not os.path.exists(folder)
 
 
+@pytest.mark.slow
 def test_real_tables(shared):
     with open_table(shared / "etth1" / "ETTh1.csv.gz") as table:
         assert (table.rows, len(table.columns), table.kind("date")) == (17_420, 8, "time")

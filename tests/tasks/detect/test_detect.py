@@ -53,7 +53,7 @@ def test_nothing_is_too_far_out_to_be_seen():
     assert scores.max() > constant.threshold_
 
 
-@pytest.mark.parametrize(("rate", "history"), [(0.02, 1000), (0.002, None)])
+@pytest.mark.parametrize(("rate", "history"), [(0.02, 1000), pytest.param(0.002, None, marks=pytest.mark.slow)])
 def test_the_false_alarm_rate_holds_on_normal_data_never_seen(rate, history):
     detector = Detector(**TINY, false_alarm_rate=rate, smoothing=1, history=history, split=(0.5, 0.5, 0)).fit(
         waves(48_000)

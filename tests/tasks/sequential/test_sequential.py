@@ -181,6 +181,8 @@ def test_the_verbs(capsys):
     assert len(lines) == 4
     assert main(["predict", "m.gatewise", "data.csv"]) == 0  # the column of targets is not read
     assert capsys.readouterr().out.splitlines() == lines
+    assert main(["evaluate", "m.gatewise", "new.csv"]) == 2
+    assert "no column 'label'. Name the targets at the import, with --target" in capsys.readouterr().err
     assert main(["evaluate", "m.gatewise", "data.csv", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["all"]
     assert found["sequences"] == 3

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ...errors import OptionError
+from ...errors import DataError, OptionError
 from ...runtime import sequential
 from ...runtime.network import Block, checked
 from ...runtime.sequential import Layer
@@ -111,7 +111,10 @@ class Sequential(Estimator, SequentialOptions):
         """
         predictor = self._predictor()
         sequences = predictor.read(data, y, query=query, encoding=encoding, labelled=True)
-        target = sequences.column((names(self.target) or ("label",))[0])
+        [name, *_] = names(self.target) or ["label"]
+        if not self.target and name not in {**sequences.steps, **sequences.static}:
+            raise DataError(f"{sequences.name} has no column '{name}'. Name the targets at the import, with --target")
+        target = sequences.column(name)
         outputs = predictor.outputs(predictor.inputs(sequences))
         rows = np.concatenate(outputs) if predictor.each_step else np.stack(outputs)
         if not predictor.each_step and len(target) != len(sequences):  # the same at all steps, or the last one's
