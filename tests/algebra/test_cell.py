@@ -410,7 +410,7 @@ def damaged(draw):
     return document
 
 
-@settings(derandomize=True, deadline=None, max_examples=600, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
 @given(damaged())
 def test_a_hostile_document_is_a_cell_error_or_a_cell(document):
     try:

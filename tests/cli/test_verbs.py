@@ -280,6 +280,7 @@ def test_force_starts_over(interrupted, call, folder):
     assert bundle.read_header("model").document["options"]["epochs"] == 0.05
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_from_outside(folder):
     """Real processes and real signals: SIGINT, then SIGTERM and SIGHUP to those that go on, then to the end."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

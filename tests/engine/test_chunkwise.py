@@ -50,6 +50,7 @@ def test_gates_far_open_and_far_shut():
             assert_all_close(run_and_differentiate(run, MLSTM, moved), authority(MLSTM, moved), 1e-8)
 
 
+@pytest.mark.slow
 def test_second_derivatives():
     inputs = draw(MLSTM, ODD)
 

@@ -129,6 +129,7 @@ print((resident() - before) / 1e6, before / 1e6)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow():
     """A tape is 20 MB here, a layer's packed weights 1 MB: either kept from 150 calls would be far more than this."""
     grown, _ = map(float, succeeded(child(GROWING)).split())

@@ -40,7 +40,7 @@ def test_any_number_of_columns(columns, team):
 
 @each_team
 @pytest.mark.parametrize("columns", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (20, 64)), 100])
-@pytest.mark.parametrize("rows", [1, 13, 40])
+@pytest.mark.parametrize("rows", [pytest.param(1, marks=pytest.mark.slow), 13, 40])
 def test_more_steps_than_a_chunk(rows, columns, team):
     """About 512 rows of all steps are a chunk: the first one begins the sums, the others add to them."""
     size = Size(T=1300 // rows, B=rows, D=columns, H=24, P=1)

@@ -113,7 +113,9 @@ def same(got, want, close=CLOSE):
         assert_close(g, w, close, f"result {number}")
 
 
-@pytest.mark.parametrize("way", ["plain", "lengths", "resets", "packed"])
+@pytest.mark.parametrize(
+    "way", ["plain", "resets", *(pytest.param(way, marks=pytest.mark.slow) for way in ("lengths", "packed"))]
+)
 @pytest.mark.parametrize("recorder", RECORDERS)
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
 def test_what_was_recorded_computes(make, recorder, way, tmp_path):
