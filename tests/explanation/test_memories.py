@@ -197,6 +197,12 @@ def test_rewriting_of_every_cell_forward_and_backward(cell):
             np.testing.assert_allclose(one.rewritten, 0, atol=1e-9)
 
 
+def test_rows_without_steps_have_nothing_to_rewrite():
+    trace = trace_layer(cells.find("lstm"), np.zeros((4, 2, 1)), None, hand_set().stored, np.zeros(2, int))
+    assert memory.rewriting(trace, "c").lag is None
+    assert np.isnan(memory.half_lives(trace, "c")).all()
+
+
 def test_what_there_is_not_is_named():
     with pytest.raises(OptionError, match="cell 'rnn_tanh' has no memory"):
         memory.half_lives(traced(cells.find("rnn_tanh")), "h")
