@@ -252,8 +252,8 @@ class Reliability:
             one by one by the usual step, and as many steps at random.
         ratio: Of both; None where random steps change nothing.
         agreement: Rank correlation of the attribution and occlusion; None with fewer than three steps.
-        randomised: Mean rank correlation with integrated gradients after all weights were shuffled. High: the attribution
-            shows the input, and not what was learned. None without torch, or with fewer than three steps.
+        randomised: Mean rank correlation with integrated gradients after all weights were shuffled. High: the
+            attribution shows the input, and not what was learned. None without torch, or with fewer than three steps.
         noise: Rank correlation with the attribution under a little noise of the inputs; None with fewer than three.
         verdict: By fixed thresholds, see `reliability.py`.
         reasons: Why it is not "reliable", one sentence each.
