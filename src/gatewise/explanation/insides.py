@@ -38,7 +38,7 @@ def insides(question: Question, seed: int) -> dict[str, Any]:
         return {"grids": grids} | dict.fromkeys(("streams", "memory", "gate_ablation", "walk", "connectivity"), why)
     layers = by_layer(traces)
     whole = [one[0] for one in layers if len(one) == 1 and len(one[0].x) > 1]  # others ran step by step
-    memory = [_memory(one, name) for one in whole for name in _vectors(one)]
+    memory = [layer_memory(one, name) for one in whole for name in _vectors(one)]
     kept = "its cell has no memory of one number for each unit" if whole else "its layers run step by step"
     return {
         "streams": _streams(layers),
@@ -82,7 +82,8 @@ def _vectors(one: Trace) -> list[str]:
     return [memory.name for memory in memories(one.cell) if sizes[memory.name] in "HP"]
 
 
-def _memory(one: Trace, name: str) -> LayerMemory:
+def layer_memory(one: Trace, name: str) -> LayerMemory:
+    """What a layer kept of the row, the first of its trace."""
     account, lives = ledger(one, name), half_lives(one, name)
     parts = np.abs(account.written[:, 0]).sum(-1)
     start = float(np.abs(account.start).sum())
@@ -90,13 +91,14 @@ def _memory(one: Trace, name: str) -> LayerMemory:
     age = ages(one, name)[0]
     known = np.isfinite(age)
     changed = rewriting(one, name)
+    lines, left = np.median(life_lines(one, name)[:, 0], -1), np.arange(len(one.x))[:: 1 if one.reverse else -1]
     return LayerMemory(
         layer=layer_name(one),
         name=name,
         half_lives=[float(life) if np.isfinite(life) else None for life in lives],
         written=(parts / total).tolist(),
         initial=start / total,
-        life_lines=[float(line) for line in np.median(life_lines(one, name)[:, 0], -1)],
+        life_lines=[float(line) if line < end else None for line, end in zip(lines, left, strict=True)],
         age=float(age[known].mean()) if known.any() else 0.0,
         kept=float(np.clip(1 - changed.share, 0, 1)),
         rewrites=changed.rewrites,
