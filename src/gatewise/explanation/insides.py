@@ -23,6 +23,7 @@ MOST_ON_GRIDS = 1 << 18  # numbers of the streams over images: a byte each in a 
 MOST_OUTPUTS = 32  # steps of the output whose dependence on each step of the input is shown
 MOST_KEPT = 1 << 25  # numbers of a layer's output that are kept for their derivatives
 _TOGETHER = 1 << 21  # numbers of that output that are kept at once: more do not fit the caches
+_ROUNDING = 1e-5  # by which a gate that is a quotient may be above 1
 DIRECTIONS = 8  # in which a step of the output is differentiated; as many as it has units, if that is fewer
 
 
@@ -41,7 +42,7 @@ def insides(question: Question, seed: int) -> dict[str, Any]:
     memory = [layer_memory(one, name) for one in whole for name in _vectors(one)]
     kept = "its cell has no memory of one number for each unit" if whole else "its layers run step by step"
     return {
-        "streams": _streams(layers),
+        "streams": streams_of(layers),
         "grids": grids,
         "memory": memory or kept,
         "gate_ablation": _ablation(question, arrays, layers) or "its cell has no gates",
@@ -105,7 +106,7 @@ def layer_memory(one: Trace, name: str) -> LayerMemory:
     )
 
 
-def _streams(layers: Sequence[Sequence[Trace]]) -> list[Stream]:
+def streams_of(layers: Sequence[Sequence[Trace]]) -> list[Stream]:
     """Every named value of every layer, of as many units as there is room for."""
     named = [(own, name) for own in layers for name in own[0].values]
     steps = sum(len(one.x) for own, _ in named for one in own)
@@ -114,12 +115,13 @@ def _streams(layers: Sequence[Sequence[Trace]]) -> list[Stream]:
     for own, name in named:
         first, values = own[0], np.concatenate([one.values[name][:, 0] for one in own])
         gates = {called for node, called in first.cell.names.items() if node in gates_of(first.cell)}
+        outside = values.min() < 0 or values.max() > 1 + _ROUNDING  # as an exponential gate of one's own may be
         units = _slowest_first(own, values.shape[1])[:most]
         found.append(
             Stream(
                 layer=layer_name(first),
                 name=name,
-                gate=name in gates,
+                gate=name in gates and not outside,
                 units=units.tolist(),
                 values=Packed.of(values[:, units]),
             )
