@@ -11,8 +11,9 @@ from tasks.test_old_models import MODELS, opened, read
 
 import gatewise
 from gatewise.decoding.options import Decoding
+from gatewise.errors import OptionError
 from gatewise.explanation.attribution import attributed, ends, steps_of, variants
-from gatewise.explanation.question import Ask
+from gatewise.explanation.question import Ask, pair
 from gatewise.explanation.questions import detect, question
 from gatewise.explanation.questions.classify import Reader
 from gatewise.tasks.classify.architecture import read_steps
@@ -90,6 +91,11 @@ def test_a_variant_has_the_same_score_beside_others(name, tmp_path):
     together = found.read([np.stack([part.usual, part.values, part.values], 1) for part in found.parts])
     assert together[1] == together[2]
     assert together[1] == pytest.approx(alone, rel=1e-6, abs=1e-6)
+
+
+def test_the_only_answer_there_is_has_none_to_be_compared_with():
+    with pytest.raises(OptionError, match="the model knows no token but 'a'"):
+        pair("token", Ask(), ["a"], np.zeros(1))
 
 
 def score_of(found):

@@ -29,6 +29,7 @@ from ..question import (
     chosen_name,
     chosen_row,
     chosen_step,
+    contrasted,
     mean_of,
     must_have_network,
     pair,
@@ -38,7 +39,6 @@ from .naming import of_tagger
 from .shown import labels_of, number_text, series
 
 _CHOICES = 5
-_CONTRASTS = 3
 
 
 def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple[Question, str]:
@@ -165,7 +165,7 @@ class _Row:
             return sum(found[at, :, paths[0][at]] - found[at, :, paths[1][at]] for at in map(int, differ))
 
         order = np.argsort(-chances, kind="stable")
-        others = [int(one) for one in order if one not in (best, other)][:_CONTRASTS]
+        others = contrasted(chances, best, other)
         word = self.reading.inputs[0].labels[step] if self._tokens else f"step {step}"
         return self._asked(
             Target(
