@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .effects import by_layer, inner_names, mean_of
+from .effects import by_layer, gates_at_their_mean
 from .grids import GridTrace, trace_grids
 from .inside import Connectivity, FoundUnit, GateAblation, GridStream, LayerMemory, Stream
 from .memory import ages, half_lives, ledger, life_lines, memories, rewriting
@@ -45,7 +45,7 @@ def insides(question: Question, seed: int) -> dict[str, Any]:
         "streams": streams_of(layers),
         "grids": grids,
         "memory": memory or kept,
-        "gate_ablation": _ablation(question, arrays, layers) or "its cell has no gates",
+        "gate_ablation": _ablation(question, arrays, traces) or "its cell has no gates",
         "walk": walk_of(question, layers[0], layer_name(traces[0])),
         "connectivity": connectivity(question, seed),
     }
@@ -71,7 +71,7 @@ def named_units(question: Question, seed: int) -> list[FoundUnit] | str:
     return found or "no unit follows anything nameable beyond chance"
 
 
-def layer_name(one: Trace | NamedUnit) -> str:
+def layer_name(one: Trace | Held | NamedUnit) -> str:
     """ "layer 1", "encoder, layer 2, backward" """
     place = one.place.removesuffix("layers").strip(".").replace(".", " ")
     return f"{f'{place}, ' if place else ''}layer {one.layer + 1}{', backward' if one.reverse else ''}"
@@ -166,7 +166,7 @@ def _slowest_first(own: Sequence[Trace], size: int) -> np.ndarray:
     return np.arange(size)
 
 
-def _ablation(question: Question, arrays: Sequence[Any], layers: Sequence[Sequence[Trace]]) -> list[GateAblation]:
+def _ablation(question: Question, arrays: Sequence[Any], traces: Sequence[Trace]) -> list[GateAblation]:
     """Each gate held at its mean, those that the score needs most first."""
 
     def run(net: Any) -> tuple[float, str]:
@@ -176,16 +176,12 @@ def _ablation(question: Question, arrays: Sequence[Any], layers: Sequence[Sequen
 
     score, answer = run(question.network)
     found = []
-    for own in layers:
-        first = own[0]
-        for name in inner_names(first.cell):
-            level = mean_of(own, name)
-            held = Held(first.place, first.layer, first.reverse, name, np.ones_like(level), level)
-            (changed, other), _ = trace(question.network, run, [held])
-            effect = GateAblation(
-                layer=layer_name(first), gate=name, effect=changed - score, answer=other if other != answer else ""
-            )
-            found.append(effect)
+    for gate in gates_at_their_mean(traces):
+        (changed, other), _ = trace(question.network, run, [gate])
+        effect = GateAblation(
+            layer=layer_name(gate), gate=gate.name, effect=changed - score, answer=other if other != answer else ""
+        )
+        found.append(effect)
     return sorted(found, key=lambda one: -abs(one.effect))
 
 
