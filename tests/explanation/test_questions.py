@@ -11,10 +11,10 @@ from tasks.test_old_models import MODELS, opened, read
 
 import gatewise
 from gatewise.decoding.options import Decoding
-from gatewise.errors import OptionError
+from gatewise.errors import DataError, OptionError
 from gatewise.explanation.attribution import attributed, ends, steps_of, variants
 from gatewise.explanation.question import Ask, pair
-from gatewise.explanation.questions import detect, question
+from gatewise.explanation.questions import detect, question, tag
 from gatewise.explanation.questions.classify import Reader
 from gatewise.tasks.classify.architecture import read_steps
 
@@ -96,6 +96,12 @@ def test_a_variant_has_the_same_score_beside_others(name, tmp_path):
 def test_the_only_answer_there_is_has_none_to_be_compared_with():
     with pytest.raises(OptionError, match="the model knows no token but 'a'"):
         pair("token", Ask(), ["a"], np.zeros(1))
+
+
+def test_a_row_without_steps_is_named(tmp_path):
+    model = gatewise.load(opened("tag_entities", tmp_path))
+    with pytest.raises(DataError, match="row 0 of .* has no step that could be explained"):
+        question(model, tag.of_text(model, "  "), 0, Ask())
 
 
 def score_of(found):

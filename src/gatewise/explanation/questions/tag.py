@@ -13,6 +13,7 @@ import numpy as np
 
 from ...data.sequences import Sequences, text_column
 from ...decoding.viterbi import FORBIDDEN, Chain, viterbi
+from ...errors import DataError
 from ...tasks.tag.architecture import joined, read_out, read_words
 from ...tasks.tag.features import Words
 from ...tasks.tag.linear import blended
@@ -47,6 +48,8 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     must_have_network(predictor.net)
     found = predictor.read(data, **reading)
     own = found.take([chosen_row(row, len(found), found.name)])
+    if not own.lengths[0]:
+        raise DataError(f"row {row} of {found.name} has no step that could be explained. Ask for another row")
     some = found.take(range(min(USUAL_ROWS, len(found))))
     return _Row(model, own, some, found).question(ask), found.name
 
