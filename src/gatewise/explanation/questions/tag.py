@@ -49,7 +49,7 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     found = predictor.read(data, **reading)
     own = found.take([chosen_row(row, len(found), found.name)])
     if not own.lengths[0]:
-        raise DataError(f"row {row} of {found.name} has no step that could be explained. Ask for another row")
+        raise DataError(f"{found.name}: there is no step in row {row} that could be explained. Ask for another row")
     some = found.take(range(min(USUAL_ROWS, len(found))))
     return _Row(model, own, some, found).question(ask), found.name
 
