@@ -143,9 +143,11 @@ def test_a_class_leads_by_the_difference_of_its_log_probability(tmp_path):
 
 
 @pytest.mark.parametrize("step", [0, 1, 3])
-def test_a_tag_leads_by_the_best_paths(step, tmp_path):
+@pytest.mark.parametrize("bias", [0.0, 1.0, -3.0])
+def test_a_tag_leads_by_the_best_paths(step, bias, tmp_path):
     """Of all paths there are: those with the one tag at this step, and those with the other."""
     model, data = opened_with("tag_entities", tmp_path, "predict")
+    model._net.outside_bias = np.float32(bias)
     asked = question(model, data, 0, Ask(step=step))[0]
     predictor = model._predictor()
     emissions = predictor.network_scores(model.features_.encode(predictor.read(data).take([0])))

@@ -157,10 +157,13 @@ class _Row:
 
     def _of_tag(self, step: int, best: int, other: int, chances: np.ndarray) -> Question:
         classes, chain = self.targets.classes, self.predictor.chain(1.0)
-        paths = [self._path(self.network_scores, chain, step, label) for label in (best, other)]
+        outside, bias = self.targets.outside, float(getattr(self.net, "outside_bias", 0.0))
+        scores = self.network_scores.astype(np.float64)
+        if outside is not None:
+            scores[:, outside] -= bias
+        paths = [self._path(scores, chain, step, label) for label in (best, other)]
         differ = np.flatnonzero(paths[0] != paths[1])
         constant = _of_path(paths[0], chain) - _of_path(paths[1], chain)
-        outside, bias = self.targets.outside, float(getattr(self.net, "outside_bias", 0.0))
         if outside is not None and bias:
             constant -= bias * float((paths[0] == outside).sum() - (paths[1] == outside).sum())
 
@@ -239,7 +242,7 @@ class _Row:
 
     def _path(self, scores: np.ndarray, chain: Chain | None, step: int, label: int) -> np.ndarray:
         """(T,) the best labels of all steps, given that of one."""
-        held = scores.astype(np.float64)
+        held = scores.copy()
         held[step, np.arange(held.shape[1]) != label] = FORBIDDEN
         if chain is None:
             return held.argmax(1)
