@@ -119,6 +119,11 @@ def test_what_is_too_much_for_a_page_is_left_out_and_said(monkeypatch):
     assert sum(len(one["data"]) for one in found) <= 10_000
 
 
+def test_one_unit_of_each_value_is_shown_however_little_room_there_is(monkeypatch):
+    monkeypatch.setattr(pages, "_STREAMS", 1)
+    assert {one["shape"][1] for one in document(page(text_report()))["streams"]} == {1}
+
+
 def test_a_constant_state_and_missing_values():
     report = series_report()
     values = document(page(report))["inputs"][0]["values"]

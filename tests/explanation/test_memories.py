@@ -10,6 +10,7 @@ from gatewise.algebra.expression import MAPS, OPERATIONS, PRODUCTS
 from gatewise.algebra.forms import LINEAR
 from gatewise.errors import OptionError
 from gatewise.explanation import memory, trace_layer
+from gatewise.explanation.insides import layer_memory
 
 SIZE = Size(T=9, B=5, D=3, H=8, P=4)
 WITH_MEMORY = [cell for cell in CELLS if memory.memories(cell)]
@@ -77,14 +78,14 @@ def test_the_parts_of_a_ledger_sum_to_the_memory(cell, reverse):
         np.testing.assert_array_equal(last.start[empty], trace.start[place][empty])
 
 
-def hand_set(f=0.0, i=0.0, g=0.0, o=0.0, U=0.0, H=3, T=40, x=0.0):
+def hand_set(f=0.0, i=0.0, g=0.0, o=0.0, U=0.0, H=3, T=40, x=0.0, reverse=False):
     """An LSTM of which each gate is what its bias says, and g besides reads h by U and x by 1."""
     weights = [np.zeros((4 * H, 1)), np.zeros((4 * H, H)), np.zeros(4 * H)]
     for place, bias in enumerate((i, f, g, o)):
         weights[2][place * H : (place + 1) * H] = bias
     weights[0][2 * H : 3 * H] = 1.0
     weights[1][2 * H : 3 * H] = U * np.eye(H)
-    return trace_layer(cells.find("lstm"), np.zeros((T, 2, 1)) + x, None, weights)
+    return trace_layer(cells.find("lstm"), np.zeros((T, 2, 1)) + x, None, weights, reverse=reverse)
 
 
 def logit(p):
@@ -105,6 +106,13 @@ def test_life_lines_and_ages_of_a_hand_set_cell():
     shares = 0.9 ** np.arange(12)
     np.testing.assert_allclose(memory.ages(trace, "c"), (shares * np.arange(12)).sum() / shares.sum(), rtol=1e-12)
     np.testing.assert_allclose(memory.ages(trace, "c", step=1), 0.9 / 1.9, rtol=1e-12)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_report_says_of_what_was_kept_until_the_end_that_it_never_was_gone(reverse):
+    trace = hand_set(f=logit(0.9), g=1.0, T=10, reverse=reverse)
+    expected = [6.0, 6.0, 6.0, *[None] * 7]  # six steps leave .53 of it, seven .48
+    assert layer_memory(trace, "c").life_lines == expected[:: -1 if reverse else 1]
 
 
 def test_what_is_exactly_half_is_still_half():
@@ -195,6 +203,12 @@ def test_rewriting_of_every_cell_forward_and_backward(cell):
         np.testing.assert_allclose(one.left, other.left)
         if cell.name in ("mingru", "minlstm", "learned_decay"):
             np.testing.assert_allclose(one.rewritten, 0, atol=1e-9)
+
+
+def test_rows_without_steps_have_nothing_to_rewrite():
+    trace = trace_layer(cells.find("lstm"), np.zeros((4, 2, 1)), None, hand_set().stored, np.zeros(2, int))
+    assert memory.rewriting(trace, "c").lag is None
+    assert np.isnan(memory.half_lives(trace, "c")).all()
 
 
 def test_what_there_is_not_is_named():

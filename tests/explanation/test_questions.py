@@ -11,9 +11,10 @@ from tasks.test_old_models import MODELS, opened, read
 
 import gatewise
 from gatewise.decoding.options import Decoding
+from gatewise.errors import DataError, OptionError
 from gatewise.explanation.attribution import attributed, ends, steps_of, variants
-from gatewise.explanation.question import Ask
-from gatewise.explanation.questions import detect, question
+from gatewise.explanation.question import Ask, pair
+from gatewise.explanation.questions import detect, question, tag
 from gatewise.explanation.questions.classify import Reader
 from gatewise.tasks.classify.architecture import read_steps
 
@@ -92,6 +93,17 @@ def test_a_variant_has_the_same_score_beside_others(name, tmp_path):
     assert together[1] == pytest.approx(alone, rel=1e-6, abs=1e-6)
 
 
+def test_the_only_answer_there_is_has_none_to_be_compared_with():
+    with pytest.raises(OptionError, match="the model knows no token but 'a'"):
+        pair("token", Ask(), ["a"], np.zeros(1))
+
+
+def test_a_row_without_steps_is_named(tmp_path):
+    model = gatewise.load(opened("tag_entities", tmp_path))
+    with pytest.raises(DataError, match="there is no step in row 0"):
+        question(model, tag.of_text(model, "  "), 0, Ask())
+
+
 def score_of(found):
     return found.read([part.values[:, None] for part in found.parts])[0]
 
@@ -131,9 +143,11 @@ def test_a_class_leads_by_the_difference_of_its_log_probability(tmp_path):
 
 
 @pytest.mark.parametrize("step", [0, 1, 3])
-def test_a_tag_leads_by_the_best_paths(step, tmp_path):
+@pytest.mark.parametrize("bias", [0.0, 1.0, -3.0])
+def test_a_tag_leads_by_the_best_paths(step, bias, tmp_path):
     """Of all paths there are: those with the one tag at this step, and those with the other."""
     model, data = opened_with("tag_entities", tmp_path, "predict")
+    model._net.outside_bias = np.float32(bias)
     asked = question(model, data, 0, Ask(step=step))[0]
     predictor = model._predictor()
     emissions = predictor.network_scores(model.features_.encode(predictor.read(data).take([0])))

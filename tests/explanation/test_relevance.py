@@ -6,6 +6,7 @@ import torch
 from table import CELLS, FAMILY, Size, draw, ragged
 
 from gatewise import cells
+from gatewise.algebra.activations import activation, with_activations
 from gatewise.algebra.expression import MAPS, OPERATIONS, PRODUCTS
 from gatewise.explanation import linear_relevance, relevance, trace, trace_layer
 from gatewise.explanation.relevance import RELEVANCE, gates_of
@@ -34,6 +35,14 @@ def test_every_operation_has_a_row():
 )
 def test_what_is_a_gate_follows_from_the_equations(name, gates):
     cell = cells.find(name)
+    assert {cell.names[node] for node in gates_of(cell) if node in cell.names} == gates
+
+
+@pytest.mark.parametrize(
+    ("gate", "gates"), [("hard_sigmoid", {"i", "f", "o"}), ("hard_sigmoid_6", {"i", "f", "o"}), ("hard_tanh", set())]
+)
+def test_a_hard_sigmoid_is_a_gate_too(gate, gates):
+    cell = with_activations(cells.find("lstm"), gate=activation(gate), candidate=activation("relu6"))
     assert {cell.names[node] for node in gates_of(cell) if node in cell.names} == gates
 
 

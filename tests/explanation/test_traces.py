@@ -6,10 +6,12 @@ import torch
 from table import CELLS, Size, draw, ragged
 
 from gatewise import cells
+from gatewise.algebra import cell, exp, sigmoid, tanh
 from gatewise.algebra.expression import evaluate
 from gatewise.engine import reference
 from gatewise.errors import OptionError
 from gatewise.explanation import trace, trace_layer
+from gatewise.explanation.insides import streams_of
 from gatewise.nn import Recurrent
 from gatewise.runtime import network
 from gatewise.runtime.layers import network_of
@@ -104,3 +106,18 @@ def test_a_network_answers_as_without_a_trace(name, bidirectional):
 def test_other_precisions_are_refused():
     with pytest.raises(OptionError, match="x is int64"):
         trace_layer(cells.find("lstm"), np.zeros((2, 1, 3), int), None, [])
+
+
+@cell(carry="h", pack="f i")
+def exponential(x, h_prev, W, U):
+    f = sigmoid(W.f @ x + U.f @ h_prev)
+    i = exp(W.i @ x + U.i @ h_prev)
+    h = tanh(f * h_prev + i)
+    return h
+
+
+@pytest.mark.parametrize(("sign", "within"), [(1, False), (-1, True)])
+def test_a_gate_that_goes_beyond_1_is_not_shown_as_a_part_of_1(sign, within):
+    x, weights = np.ones((3, 1, 1)), [sign * np.ones((4, 1)), np.zeros((4, 2))]
+    shown = {one.name: one.gate for one in streams_of([[trace_layer(exponential, x, None, weights)]])}
+    assert shown == {"f": True, "i": within, "h": False}

@@ -103,6 +103,23 @@ def test_what_shifts_find_too_is_not_named():
     assert not proposal.holds
 
 
+def test_a_feature_of_every_other_step_has_no_copies_to_be_compared_with():
+    random = np.random.default_rng(0)
+    on = np.arange(400) % 2 == 1
+    [found] = propose(np.stack([on + 0.1 * random.normal(size=400), random.normal(size=400)], 1), {"odd": on})
+    assert found.unit == 0
+    assert found.correlation > 0.9
+    assert not found.holds  # any unit that alternates would follow it
+
+
+def test_features_may_be_booleans():
+    random = np.random.default_rng(0)
+    on = random.random(400) > 0.5
+    states = np.stack([random.normal(size=400), on + 0.1 * random.normal(size=400)], 1)
+    assert propose(states, {"on": on}) == propose(states, {"on": on.astype(float)})
+    assert propose(states, {"on": on})[0].holds
+
+
 def test_features_of_other_lengths_are_refused():
     with pytest.raises(DataError, match="'odd' has 99 steps, where the network has 100"):
         propose(np.zeros((100, 2)), {"odd": np.zeros(99)})

@@ -9,7 +9,7 @@ units of trained networks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,14 +56,19 @@ def gate_effects(network: Any, run: Callable[[Any], Array]) -> list[Effect]:
     """
     answer, traces = trace(network, run)
     effects = []
+    for gate in gates_at_their_mean(traces):
+        changed, _ = trace(network, run, [gate])
+        effects.append(Effect(gate.place, gate.layer, gate.reverse, gate.name, np.asarray(changed) - answer))
+    return sorted(effects, key=lambda effect: -effect.size)
+
+
+def gates_at_their_mean(traces: Iterable[Trace]) -> Iterator[Held]:
+    """Each gate of each layer, one after the other."""
     for layers in by_layer(traces):
         first = layers[0]
-        for name in inner_names(first.cell):
-            level = mean_of(layers, name)
-            held = Held(first.place, first.layer, first.reverse, name, np.ones_like(level), level)
-            changed, _ = trace(network, run, [held])
-            effects.append(Effect(first.place, first.layer, first.reverse, name, np.asarray(changed) - answer))
-    return sorted(effects, key=lambda effect: -effect.size)
+        for name in _inner_names(first.cell):
+            level = _mean_of(layers, name)
+            yield Held(first.place, first.layer, first.reverse, name, np.ones_like(level), level)
 
 
 def by_layer(traces: Iterable[Trace]) -> list[list[Trace]]:
@@ -74,13 +79,13 @@ def by_layer(traces: Iterable[Trace]) -> list[list[Trace]]:
     return list(found.values())
 
 
-def inner_names(cell: Cell) -> list[str]:
+def _inner_names(cell: Cell) -> list[str]:
     """What its equations give a name and do not carry on, and what follows from its input."""
     fed = fed_of(cell)
     return [name for node, name in cell.names.items() if node not in cell.after and node in fed]
 
 
-def mean_of(traces: Sequence[Trace], name: str) -> Array:
+def _mean_of(traces: Sequence[Trace], name: str) -> Array:
     """(size,) the mean of a value over all steps of all rows."""
     steps = [one.values[name][np.arange(len(one.x))[:, None] < one.lengths] for one in traces]
     found: Array = np.concatenate(steps).mean(0)

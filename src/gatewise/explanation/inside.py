@@ -57,7 +57,8 @@ class LayerMemory:
         half_lives: (H,) steps after which half of what a unit holds is gone, by its mean rate of keeping; None: never.
         written: (T,) share of the memory at the end that each step wrote. It says when, not because of what.
         initial: Share of what it began with.
-        life_lines: (T,) steps until half of what was written then is gone; None if it never was in this row.
+        life_lines: (T,) steps until half of what was written then is gone, the median of the units; None if it never
+            was in this row.
         age: Mean age of the memory at the end, in steps.
         kept: Share of it that survives from step to step without being written again.
         rewrites: Whether so little is kept that ages are not causes.

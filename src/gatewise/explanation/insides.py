@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .effects import by_layer, inner_names, mean_of
+from .effects import by_layer, gates_at_their_mean
 from .grids import GridTrace, trace_grids
 from .inside import Connectivity, FoundUnit, GateAblation, GridStream, LayerMemory, Stream
 from .memory import ages, half_lives, ledger, life_lines, memories, rewriting
@@ -23,6 +23,7 @@ MOST_ON_GRIDS = 1 << 18  # numbers of the streams over images: a byte each in a 
 MOST_OUTPUTS = 32  # steps of the output whose dependence on each step of the input is shown
 MOST_KEPT = 1 << 25  # numbers of a layer's output that are kept for their derivatives
 _TOGETHER = 1 << 21  # numbers of that output that are kept at once: more do not fit the caches
+_ROUNDING = 1e-5  # by which a gate that is a quotient may be above 1
 DIRECTIONS = 8  # in which a step of the output is differentiated; as many as it has units, if that is fewer
 
 
@@ -38,13 +39,13 @@ def insides(question: Question, seed: int) -> dict[str, Any]:
         return {"grids": grids} | dict.fromkeys(("streams", "memory", "gate_ablation", "walk", "connectivity"), why)
     layers = by_layer(traces)
     whole = [one[0] for one in layers if len(one) == 1 and len(one[0].x) > 1]  # others ran step by step
-    memory = [_memory(one, name) for one in whole for name in _vectors(one)]
+    memory = [layer_memory(one, name) for one in whole for name in _vectors(one)]
     kept = "its cell has no memory of one number for each unit" if whole else "its layers run step by step"
     return {
-        "streams": _streams(layers),
+        "streams": streams_of(layers),
         "grids": grids,
         "memory": memory or kept,
-        "gate_ablation": _ablation(question, arrays, layers) or "its cell has no gates",
+        "gate_ablation": _ablation(question, arrays, traces) or "its cell has no gates",
         "walk": walk_of(question, layers[0], layer_name(traces[0])),
         "connectivity": connectivity(question, seed),
     }
@@ -70,7 +71,7 @@ def named_units(question: Question, seed: int) -> list[FoundUnit] | str:
     return found or "no unit follows anything nameable beyond chance"
 
 
-def layer_name(one: Trace | NamedUnit) -> str:
+def layer_name(one: Trace | Held | NamedUnit) -> str:
     """ "layer 1", "encoder, layer 2, backward" """
     place = one.place.removesuffix("layers").strip(".").replace(".", " ")
     return f"{f'{place}, ' if place else ''}layer {one.layer + 1}{', backward' if one.reverse else ''}"
@@ -82,7 +83,8 @@ def _vectors(one: Trace) -> list[str]:
     return [memory.name for memory in memories(one.cell) if sizes[memory.name] in "HP"]
 
 
-def _memory(one: Trace, name: str) -> LayerMemory:
+def layer_memory(one: Trace, name: str) -> LayerMemory:
+    """What a layer kept of the row, the first of its trace."""
     account, lives = ledger(one, name), half_lives(one, name)
     parts = np.abs(account.written[:, 0]).sum(-1)
     start = float(np.abs(account.start).sum())
@@ -90,20 +92,21 @@ def _memory(one: Trace, name: str) -> LayerMemory:
     age = ages(one, name)[0]
     known = np.isfinite(age)
     changed = rewriting(one, name)
+    lines, left = np.median(life_lines(one, name)[:, 0], -1), np.arange(len(one.x))[:: 1 if one.reverse else -1]
     return LayerMemory(
         layer=layer_name(one),
         name=name,
         half_lives=[float(life) if np.isfinite(life) else None for life in lives],
         written=(parts / total).tolist(),
         initial=start / total,
-        life_lines=[float(line) for line in np.median(life_lines(one, name)[:, 0], -1)],
+        life_lines=[float(line) if line < end else None for line, end in zip(lines, left, strict=True)],
         age=float(age[known].mean()) if known.any() else 0.0,
         kept=float(np.clip(1 - changed.share, 0, 1)),
         rewrites=changed.rewrites,
     )
 
 
-def _streams(layers: Sequence[Sequence[Trace]]) -> list[Stream]:
+def streams_of(layers: Sequence[Sequence[Trace]]) -> list[Stream]:
     """Every named value of every layer, of as many units as there is room for."""
     named = [(own, name) for own in layers for name in own[0].values]
     steps = sum(len(one.x) for own, _ in named for one in own)
@@ -112,12 +115,13 @@ def _streams(layers: Sequence[Sequence[Trace]]) -> list[Stream]:
     for own, name in named:
         first, values = own[0], np.concatenate([one.values[name][:, 0] for one in own])
         gates = {called for node, called in first.cell.names.items() if node in gates_of(first.cell)}
+        outside = values.min() < 0 or values.max() > 1 + _ROUNDING  # as an exponential gate of one's own may be
         units = _slowest_first(own, values.shape[1])[:most]
         found.append(
             Stream(
                 layer=layer_name(first),
                 name=name,
-                gate=name in gates,
+                gate=name in gates and not outside,
                 units=units.tolist(),
                 values=Packed.of(values[:, units]),
             )
@@ -162,7 +166,7 @@ def _slowest_first(own: Sequence[Trace], size: int) -> np.ndarray:
     return np.arange(size)
 
 
-def _ablation(question: Question, arrays: Sequence[Any], layers: Sequence[Sequence[Trace]]) -> list[GateAblation]:
+def _ablation(question: Question, arrays: Sequence[Any], traces: Sequence[Trace]) -> list[GateAblation]:
     """Each gate held at its mean, those that the score needs most first."""
 
     def run(net: Any) -> tuple[float, str]:
@@ -172,16 +176,12 @@ def _ablation(question: Question, arrays: Sequence[Any], layers: Sequence[Sequen
 
     score, answer = run(question.network)
     found = []
-    for own in layers:
-        first = own[0]
-        for name in inner_names(first.cell):
-            level = mean_of(own, name)
-            held = Held(first.place, first.layer, first.reverse, name, np.ones_like(level), level)
-            (changed, other), _ = trace(question.network, run, [held])
-            effect = GateAblation(
-                layer=layer_name(first), gate=name, effect=changed - score, answer=other if other != answer else ""
-            )
-            found.append(effect)
+    for gate in gates_at_their_mean(traces):
+        (changed, other), _ = trace(question.network, run, [gate])
+        effect = GateAblation(
+            layer=layer_name(gate), gate=gate.name, effect=changed - score, answer=other if other != answer else ""
+        )
+        found.append(effect)
     return sorted(found, key=lambda one: -abs(one.effect))
 
 

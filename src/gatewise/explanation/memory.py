@@ -239,13 +239,15 @@ def rewriting(trace: Trace, name: str, readout: Array | None = None) -> Rewritin
     place = memory_of(trace.cell, name).line.place
     keep, x = _in_order(trace, keep_and_write(trace, name)[0]).astype(np.float64), _in_order(trace, trace.x)
     before, after = (_in_order(trace, values[place]) for values in (trace.before, trace.after))
+    longest = int(trace.lengths.max(initial=0))
+    if not longest:
+        return Rewriting(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
     deviation = after[np.arange(len(x))[:, None] < trace.lengths].std(0)
     scale = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)
 
     def size(difference: Array) -> float:
         return float(np.abs(difference * scale if readout is None else difference @ readout.T).sum())
 
-    longest = int(trace.lengths.max(initial=0))
     lags = sorted({longest - 1, *(2**k for k in range(longest.bit_length()) if 2**k < longest)} - {0, -1})
     left, rewritten = [], []
     for lag in lags:

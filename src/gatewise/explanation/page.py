@@ -109,12 +109,12 @@ def _shaded(packed: Packed) -> dict[str, Any]:
 
 
 def _streams(streams: Any) -> Iterator[dict[str, Any]]:
-    """Streams in shades, as many units of each as there is room for."""
+    """Streams in shades, as many units of each as there is room for, one at least."""
     shades = _FINE if sum(np.prod(stream.values.shape) for stream in streams) <= _FEW else _COARSE
     share = 1.0
     while True:
         packed = [_stream(stream, shades, share) for stream in streams]
-        if sum(len(one["data"]) for one in packed) <= _STREAMS:
+        if sum(len(one["data"]) for one in packed) <= _STREAMS or all(one["shape"][1] <= 1 for one in packed):
             break
         share /= 1.5
     yield from packed

@@ -23,6 +23,7 @@ USUAL_ROWS = 256  # rows of the data whose mean is the usual step, where an olde
 FEW_ROWS = 8  # with fewer, the mean of the words that the model knows is the usual one
 KNOWN_WORDS = 2000  # the most frequent ones, of which that is the mean
 WITHOUT_TORCH = "takes torch, which is not installed: pip install 'gatewise[train]'"  # what a part of a report lacks
+CONTRASTS = 3  # other answers that an answer is compared with, too
 LONGEST = 200  # steps that are explained at most; of longer inputs the last ones, as their cost grows with the square
 
 Outputs = Callable[[Any, Sequence[Any]], Any]  # of a network and the arrays of the parts, (T, N, D) each
@@ -168,14 +169,21 @@ def pair(kind: str, ask: Ask, known: Sequence[str], scores: np.ndarray) -> tuple
     nothing else was asked for.
 
     Raises:
-        OptionError: There is no answer of that name, or both are the same.
+        OptionError: There is no answer of that name, both are the same, or there is but one.
     """
+    if len(known) < 2:
+        raise OptionError(f"the model knows no {kind} but '{known[0]}': there is nothing to compare it with")
     order = np.argsort(-np.asarray(scores), kind="stable")
     best = chosen_name(kind, ask.target, known, int(order[0]))
     other = chosen_name(kind, ask.against, known, next(int(one) for one in order if one != best))
     if best == other:
         raise OptionError(f"{kind} '{known[best]}' cannot be compared with itself. Name another one to compare it with")
     return best, other
+
+
+def contrasted(scores: np.ndarray, best: int, other: int) -> list[int]:
+    """The numbers of the best answers beside these two."""
+    return [int(one) for one in np.argsort(-scores, kind="stable") if one not in (best, other)][:CONTRASTS]
 
 
 def must_have_network(net: Any) -> None:

@@ -150,8 +150,8 @@ def fed_of(cell: Cell) -> frozenset[Node]:
 
 @lru_cache(maxsize=256)
 def gates_of(cell: Cell) -> frozenset[Node]:
-    """Nodes that scale others: a sigmoid or an exponential; one less that, or anything known in sum or product with it;
-    products, copies and choices of such; and one over something, which normalisation scales by."""
+    """Nodes that scale others: a sigmoid, hard ones too, or an exponential; one less that, or anything known in sum or
+    product with it; products, copies and choices of such; and one over something, which normalisation scales by."""
     fed, found = fed_of(cell), set[Node]()
     for node in order(cell.after):
         if node not in fed:
@@ -160,9 +160,17 @@ def gates_of(cell: Cell) -> frozenset[Node]:
         gates = [arg in found for arg in node.args]
         scaled = node.op in ("add", "sub", "mul") and any(known) and any(gates)
         passed = node.op in ("mul", "neg", "maximum", "minimum", *MAPS) and all(gates)
-        if node.op in ("sigmoid", "exp") or scaled or passed or (node.op == "div" and known[0]):
+        made = node.op in ("sigmoid", "exp") or _is_clipped(node) or (node.op == "div" and known[0])
+        if made or scaled or passed:
             found.add(node)
     return frozenset(found)
+
+
+def _is_clipped(node: Node) -> bool:
+    """Whether it is kept between two numbers that are not negative, as a hard sigmoid keeps a line."""
+    inner = [arg for arg in node.args if arg.op == "maximum"] if node.op == "minimum" else []
+    least = [float(arg.label) for one in inner for arg in one.args if arg.op == "constant"]
+    return any(arg.op == "constant" for arg in node.args) and any(number >= 0 for number in least)
 
 
 def relevance(traces: Sequence[Trace], arriving: Array, epsilon: float = EPSILON) -> Relevance:

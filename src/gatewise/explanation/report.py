@@ -247,13 +247,13 @@ class Reliability:
 
     Attributes:
         gap: What the parts miss of the score's difference from the baseline, relative to it, or to the largest part.
-        points: Points that were integrated over, doubled until the gap is small; or random orders of the steps.
+        points: Points that were integrated over, added until the gap is small; or random orders of the steps.
         deleted, deleted_random: By how much the score changed, on average, while the most relevant steps were replaced
             one by one by the usual step, and as many steps at random.
         ratio: Of both; None where random steps change nothing.
         agreement: Rank correlation of the attribution and occlusion; None with fewer than three steps.
-        randomised: Rank correlation with the attribution after the last layer was given random weights. High: the
-            attribution shows the input, and not what was learned. None where there was nothing to compare.
+        randomised: Mean rank correlation with integrated gradients after all weights were shuffled. High: the
+            attribution shows the input, and not what was learned. None without torch, or with fewer than three steps.
         noise: Rank correlation with the attribution under a little noise of the inputs; None with fewer than three.
         verdict: By fixed thresholds, see `reliability.py`.
         reasons: Why it is not "reliable", one sentence each.

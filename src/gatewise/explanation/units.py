@@ -121,6 +121,7 @@ def propose(states: Array, features: Mapping[str, Array]) -> list[Proposal]:
         DataError: They are not of the same steps.
     """
     half = len(states) // 2
+    features = {name: np.asarray(values, np.float64) for name, values in features.items()}  # may be booleans
     for name, values in features.items():
         if len(values) != len(states):
             raise DataError(f"the feature '{name}' has {len(values)} steps, where the network has {len(states)}")
@@ -166,12 +167,13 @@ def _highest_by_shift(states: Array, features: Array) -> Array:
 def _null(highest: Array, feature: Array, features: int) -> float:
     """What a shifted copy reaches but rarely. Copies that are the feature again, as near it, are none.
 
-    Infinite where the feature changes so slowly that there are few copies: two trends always go together.
+    Infinite where the feature changes so slowly that there are few copies: two trends always go together; and where all
+    copies are the feature again, as of one that is on at every other step.
     """
     again = np.fft.irfft(np.abs(np.fft.rfft(feature)) ** 2, len(feature)) / len(feature)
     other = np.abs(again) <= _RESEMBLES
     copies, near = highest[other], 2 * int(other.argmax()) - 1  # `near` shifts around none are one copy
-    if len(copies) < _FEWEST * near:
+    if not len(copies) or len(copies) < _FEWEST * near:
         return np.inf
     return float(np.quantile(copies, 1 - LEVEL / features, method="higher"))
 

@@ -7,6 +7,7 @@ from classify_examples import TINY, mixed, number, reviews, waves
 
 from gatewise import bundle
 from gatewise.data.sequences import Sequences
+from gatewise.explanation import explain
 from gatewise.tasks.classify.baselines import fitting
 from gatewise.tasks.classify.estimator import Classifier
 from gatewise.tasks.classify.targets import Targets
@@ -128,3 +129,16 @@ def test_the_rows_of_the_report_are_what_they_say():
     model.blend_weight_ = 1.0
     assert shown["log_loss"] == pytest.approx(model.evaluate(held)["all"]["log_loss"])
     assert shown["log_loss"] != pytest.approx(alone["log_loss"])
+
+
+@pytest.mark.parametrize("different", [3, 60])  # so few that they are levels, or texts
+def test_texts_of_a_list_are_those_of_the_table_s_column(different, tmp_path):
+    words = [("good", "up"), ("bad", "down"), ("fine", "up")]
+    rows = [f"{words[k % 3][0]} film {k % different},{words[k % 3][1]}" for k in range(60)]
+    (tmp_path / "films.csv").write_text("\n".join(["said,mood", *rows]) + "\n")
+    path = str(tmp_path / "films.csv")
+    options = {"hidden_size": 4, "epochs": 1, "learning_rate": 0.01, "ensemble": 1, "threads": 1, "seed": 1}
+    model = Classifier(target="mood", **options).fit(path, validation=path)
+    texts = ["good film 0", "bad film 1", "fine film 2"]
+    np.testing.assert_array_equal(model.predict_proba(texts), model.predict_proba(path)[:3])
+    assert explain(model, texts, row=1).attribution.score == explain(model, path, row=1).attribution.score

@@ -13,7 +13,7 @@ const chosen = () => (cursor.contrast < 0 ? { target: report.target, attribution
 const addedTo = (input) => chosen().attribution?.added[input] ?? null;
 
 // What a step is called: its word or time, or where it is in an image.
-const stepName = (one, step) => (one.grid ? words().gridCell(1 + Math.floor(step / one.grid[1]), 1 + (step % one.grid[1])) : one.labels[step]);
+const stepName = (one, step) => (one.grid ? words().gridCell(Math.floor(step / one.grid[1]), step % one.grid[1]) : one.labels[step]);
 
 function reading(input, step) {
   const one = report.inputs[input], added = addedTo(input);

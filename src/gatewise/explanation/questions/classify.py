@@ -26,6 +26,7 @@ from ..question import (
     Reading,
     chosen_name,
     chosen_row,
+    contrasted,
     mean_of,
     must_have_network,
     pair,
@@ -35,7 +36,6 @@ from .naming import of_classifier
 from .shown import labels_of, number_text, series
 
 _CHOICES = 5
-_CONTRASTS = 3
 _TOGETHER = 32  # rows that are encoded at once for their mean
 
 
@@ -86,7 +86,7 @@ class _Row:
     def _of_class(self, best: int, other: int) -> Question:
         name, against = self.classes[best], self.classes[other]
         order = np.argsort(-self.predicted, kind="stable")
-        others = [int(one) for one in order if one not in (best, other)][:_CONTRASTS]
+        others = contrasted(self.predicted, best, other)
         return self._asked(
             Target(
                 kind="class",

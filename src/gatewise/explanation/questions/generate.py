@@ -13,13 +13,23 @@ from ...decoding.ctc import log_softmax
 from ...errors import DataError, OptionError
 from ...tasks.generate.text.corpus import texts_of
 from ..features import text_features
-from ..question import LONGEST, Ask, Part, Question, chosen_row, chosen_step, mean_of, must_have_network, pair
+from ..question import (
+    LONGEST,
+    Ask,
+    Part,
+    Question,
+    chosen_row,
+    chosen_step,
+    contrasted,
+    mean_of,
+    must_have_network,
+    pair,
+)
 from ..report import Answer, Choice, Input, Target
 from ..units import NamedUnit, name_units
 from . import continued
 
 _CHOICES = 8
-_CONTRASTS = 3
 _COUNTED = 20_000  # tokens whose mean embedding is the usual step, where an older file does not know those of training
 _READ = 10_000  # tokens at most that the state before the steps shown has read
 _NAMED = 4_000  # tokens that units are named by
@@ -81,7 +91,7 @@ class _Text:
 
     def _between(self, best: int, other: int) -> Question:
         order = np.argsort(-self.chances, kind="stable")
-        others = [int(one) for one in order if one not in (best, other)][:_CONTRASTS]
+        others = contrasted(self.chances, best, other)
         name, against = self.names[best], self.names[other]
         separator = "" if isinstance(self.vocabulary, Characters) else " "
         return Question(

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...data.sequences import Sequences, text_column
 from ...decoding.viterbi import FORBIDDEN, Chain, viterbi
+from ...errors import DataError
 from ...tasks.tag.architecture import joined, read_out, read_words
 from ...tasks.tag.features import Words
 from ...tasks.tag.linear import blended
@@ -29,6 +30,7 @@ from ..question import (
     chosen_name,
     chosen_row,
     chosen_step,
+    contrasted,
     mean_of,
     must_have_network,
     pair,
@@ -38,7 +40,6 @@ from .naming import of_tagger
 from .shown import labels_of, number_text, series
 
 _CHOICES = 5
-_CONTRASTS = 3
 
 
 def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple[Question, str]:
@@ -47,6 +48,8 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     must_have_network(predictor.net)
     found = predictor.read(data, **reading)
     own = found.take([chosen_row(row, len(found), found.name)])
+    if not own.lengths[0]:
+        raise DataError(f"{found.name}: there is no step in row {row} that could be explained. Ask for another row")
     some = found.take(range(min(USUAL_ROWS, len(found))))
     return _Row(model, own, some, found).question(ask), found.name
 
@@ -154,10 +157,13 @@ class _Row:
 
     def _of_tag(self, step: int, best: int, other: int, chances: np.ndarray) -> Question:
         classes, chain = self.targets.classes, self.predictor.chain(1.0)
-        paths = [self._path(self.network_scores, chain, step, label) for label in (best, other)]
+        outside, bias = self.targets.outside, float(getattr(self.net, "outside_bias", 0.0))
+        scores = self.network_scores.astype(np.float64)
+        if outside is not None:
+            scores[:, outside] -= bias
+        paths = [self._path(scores, chain, step, label) for label in (best, other)]
         differ = np.flatnonzero(paths[0] != paths[1])
         constant = _of_path(paths[0], chain) - _of_path(paths[1], chain)
-        outside, bias = self.targets.outside, float(getattr(self.net, "outside_bias", 0.0))
         if outside is not None and bias:
             constant -= bias * float((paths[0] == outside).sum() - (paths[1] == outside).sum())
 
@@ -165,7 +171,7 @@ class _Row:
             return sum(found[at, :, paths[0][at]] - found[at, :, paths[1][at]] for at in map(int, differ))
 
         order = np.argsort(-chances, kind="stable")
-        others = [int(one) for one in order if one not in (best, other)][:_CONTRASTS]
+        others = contrasted(chances, best, other)
         word = self.reading.inputs[0].labels[step] if self._tokens else f"step {step}"
         return self._asked(
             Target(
@@ -236,7 +242,7 @@ class _Row:
 
     def _path(self, scores: np.ndarray, chain: Chain | None, step: int, label: int) -> np.ndarray:
         """(T,) the best labels of all steps, given that of one."""
-        held = scores.astype(np.float64)
+        held = scores.copy()
         held[step, np.arange(held.shape[1]) != label] = FORBIDDEN
         if chain is None:
             return held.argmax(1)

@@ -16,13 +16,12 @@ from ...decoding.ctc import align
 from ...errors import OptionError
 from ...tasks.transcribe.architecture import forward
 from ..packed import Packed
-from ..question import Ask, Part, Question, Reading, chosen_row, chosen_step, must_have_network, pair
+from ..question import Ask, Part, Question, Reading, chosen_row, chosen_step, contrasted, must_have_network, pair
 from ..report import Answer, Choice, Input, Target
 from .naming import of_transcriber
 from .shown import channel_names
 
 _CHOICES = 5
-_CONTRASTS = 3
 BLANK = "(none)"
 
 
@@ -79,7 +78,7 @@ class _Signal:
     def _between(self, step: int, frame: int, best: int, other: int) -> Question:
         chances = self.log_probabilities[frame]
         order = np.argsort(-chances, kind="stable")
-        others = [int(one) for one in order if one not in (best, other)][:_CONTRASTS]
+        others = contrasted(chances, best, other)
 
         return Question(
             answer=Answer(

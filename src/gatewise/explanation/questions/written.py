@@ -12,11 +12,10 @@ import numpy as np
 
 from ...decoding.ctc import log_softmax
 from ...tasks.attention_decoder import Encode, forward, scores, source_tokens
-from ..question import Ask, Part, Parts, Question, Reading, chosen_step, mean_of, pair
+from ..question import Ask, Part, Parts, Question, Reading, chosen_step, contrasted, mean_of, pair
 from ..report import Answer, Choice, Input, Target
 
 _CHOICES = 8
-_CONTRASTS = 3
 
 
 class Written:
@@ -83,7 +82,7 @@ class Written:
 
     def _between(self, best: int, other: int) -> Question:
         order = np.argsort(-self.chances, kind="stable")
-        others = [int(one) for one in order if one not in (best, other)][:_CONTRASTS]
+        others = contrasted(self.chances, best, other)
         name, against = self.names[best], self.names[other]
         probability = float(np.exp(self.chances[self.chosen]))
 

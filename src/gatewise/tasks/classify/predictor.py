@@ -22,6 +22,7 @@ from .options import ClassifyOptions
 from .reading import read_sequences
 from .targets import Targets
 
+_TEXT = "text"  # what texts in memory are called
 _ROWS = 4096  # rows of a chunk of `predictions`
 
 
@@ -63,6 +64,8 @@ class Predictor:
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", with_target: bool = False
     ) -> Sequences:
         """Sequences as the networks know them. DataError if there are none."""
+        if y is None and not with_target and _are_texts(data) and self._reads_a_text_by_name():
+            data = self.inputs.of_texts(data)
         return read_sequences(
             data,
             y,
@@ -75,6 +78,12 @@ class Predictor:
             levelled=self.levelled,
             known=[str(one) for one in self.targets.classes] or None,
         )
+
+    def _reads_a_text_by_name(self) -> bool:
+        """Whether the networks read one column of texts and nothing else, by the name that a table gave it."""
+        text, categories = self.inputs.text, self.inputs.categories
+        read = [*(() if text is None else text.names), *(one.name for one in categories)]
+        return len(read) == 1 and read != [_TEXT] and not self.inputs.numbers
 
     def predict(self, data: Any) -> np.ndarray:
         """(N,) classes or numbers, or (N, L) zeros and ones."""
@@ -181,6 +190,10 @@ class Predictor:
     def _predicted(self, data: Any) -> np.ndarray:
         sequences = self.read(data)
         return self.outputs(sequences, np.arange(len(sequences)))
+
+
+def _are_texts(data: Any) -> bool:
+    return isinstance(data, list | tuple | np.ndarray) and len(data) > 0 and all(isinstance(one, str) for one in data)
 
 
 def answer(text: str, outputs: Any, decided: Any, targets: Targets) -> Answer:
