@@ -202,6 +202,10 @@ def test_answers_are_compared_with_targets():
     ends = numbers(classes=["x", "y", "z"])
     labels = ends.predict(x)
     assert ends.evaluate([*x], labels)["all"]["accuracy"] == 1.0
+    signs = numbers(classes=["-1", "0", "1"])
+    assert signs.evaluate([*x], [-1, 0, 1, -1])["all"]["sequences"] == 4
+    with pytest.raises(DataError, match=r"'label' holds '0\.5', which is none of the classes -1, 0, 1"):
+        signs.evaluate([*x], [0.5] * 4)
     with pytest.raises(DataError, match="'label' holds 'w', which is none of the classes x, y, z"):
         ends.evaluate([*x], ["w"] * 4)
 
