@@ -13,6 +13,7 @@ import pytest
 
 from gatewise import Classifier, cells
 from gatewise.errors import ModelFileError, OptionError
+from gatewise.interop.cells import cell_of
 from gatewise.interop.chain import Chain, Placed, run
 from gatewise.interop.exporting import export_chain
 from gatewise.interop.importing import import_model
@@ -316,6 +317,16 @@ def test_older_hard_sigmoids_are_said_by_larger_weights(tmp_path, folder, name):
     assert "hard_sigmoid_6" in str(again.kinds)
     y = batch_first(run(again, said["x"].swapaxes(0, 1)))
     np.testing.assert_allclose(y, said["y"], rtol=0, atol=1e-6)
+
+
+def test_an_older_hard_sigmoid_of_new_values_is_refused(tmp_path):
+    """What an LSTM keeps goes through it as well, and has no weights."""
+    layer = sequential.Recurrent(
+        program=cell_of("lstm", candidate="hard_sigmoid").to_json(), input_size=2, hidden_size=3
+    )
+    weights = {name: np.zeros(shape, np.float32) for name, shape in layer.part.weights()}
+    with pytest.raises(OptionError, match="has hard_sigmoid as the activation of what it adds"):
+        write_keras.write(Chain((Placed(layer, weights),), "keras"), None, tmp_path / "m.keras")
 
 
 def test_a_generator_goes_out_and_comes_back(tmp_path, folder):
