@@ -20,6 +20,7 @@ from .chain import Chain, Placed
 
 Array = np.ndarray
 
+_OF_SCORES = ("linear", "softmax", "log_softmax")  # activations that leave open how likely each token is
 _NEVER = np.float32(-1e4)  # the score of a token that the file does not have
 
 
@@ -82,7 +83,9 @@ def generator(chain: Chain, tokens: Tokens, training: Mapping[str, Any]) -> tupl
 
 def _parts(chain: Chain) -> tuple[Placed, list[Placed], Placed]:
     """Embedding, recurrent layers, output. OptionError if it is something else."""
-    layers = [placed for placed in chain.layers if not isinstance(placed.layer, Activation)]
+    layers = list(chain.layers)
+    if isinstance(layers[-1].layer, Activation) and layers[-1].layer.name in _OF_SCORES:
+        layers.pop()
     stack, output = layers[1:-1], layers[-1]
     first = stack[0].layer if stack else None
     if not isinstance(layers[0].layer, Embedding) or not isinstance(output.layer, Dense) or first is None:
@@ -93,7 +96,7 @@ def _parts(chain: Chain) -> tuple[Placed, list[Placed], Placed]:
         plain = isinstance(layer, Recurrent) and (layer.direction, layer.outputs) == ("forward", "steps")
         if not plain or any(getattr(layer, name) != getattr(first, name) for name in alike):
             raise _other(chain.kinds)
-    if output.layer.activation not in ("linear", "softmax", "log_softmax"):
+    if output.layer.activation not in (("linear",) if len(layers) < len(chain.layers) else _OF_SCORES):
         raise _other(chain.kinds)
     if output.layer.outputs != layers[0].layer.count:
         raise OptionError(

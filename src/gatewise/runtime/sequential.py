@@ -380,11 +380,13 @@ def first_width(layers: Sequence[Layer]) -> int | None:
     """Features of a step that the first layer reads; None where it reads tokens.
 
     Raises:
-        ModelFileError: No layer says so.
+        ModelFileError: No layer says so, or there is an embedding behind the first one.
     """
+    if isinstance(layers[0], Embedding):
+        return None
     for layer in layers:
         if isinstance(layer, Embedding):
-            return None
+            raise ModelFileError("an embedding can only be its first layer")
         for name in ("input_size", "inputs", "size"):
             if name in {field.name for field in fields(layer)}:
                 found: int = getattr(layer, name)
