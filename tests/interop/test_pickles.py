@@ -145,7 +145,7 @@ def test_many_tensors_of_the_same_numbers_are_no_more_than_the_file(tmp_path):
     tied, _ = state_dict(tmp_path / "tied.pt")
     np.testing.assert_array_equal(tied["tied"], tied["first"])
     torch.save({f"{n}": numbers[n:] for n in range(20)}, tmp_path / "bad.pt")
-    with pytest.raises(ModelFileError, match="would have more numbers than the file"):
+    with pytest.raises(ModelFileError, match="would have more numbers than it"):
         state_dict(tmp_path / "bad.pt")
 
 

@@ -351,9 +351,7 @@ def state_dict(path: str) -> tuple[dict[str, Array], str]:
         raise ModelFileError(f"'{path}' holds no weights by name, only {', '.join(map(str, found))[:80] or 'nothing'}")
     # Weights that are tied are one tensor; many parts of the same few numbers, though, would fill the memory.
     if sum(math.prod(tensor.shape) for tensor in {*tensors.values()}) > _MOST_SHARED * os.path.getsize(path):
-        raise ModelFileError(
-            f"'{path}' cannot be read: a tensor, or all of them, would have more numbers than the file"
-        )
+        raise ModelFileError(f"'{path}' cannot be read: a tensor, or all together, would have more numbers than it")
     arrays = {tensor: values(tensor).astype(np.float32, copy=False) for tensor in {*tensors.values()}}
     return {name: arrays[tensor] for name, tensor in tensors.items()}, library
 
