@@ -17,12 +17,13 @@ from gatewise.interop.cells import cell_of
 from gatewise.interop.chain import Chain, Placed, run
 from gatewise.interop.exporting import export_chain
 from gatewise.interop.importing import import_model
+from gatewise.interop.proof import CannotRunError
 from gatewise.runtime import sequential
 from gatewise.runtime.layers import network_of
 
 h5py = pytest.importorskip("h5py", reason="needs h5py, which gatewise[exchange] installs")
 
-from gatewise.interop import keras_process, read_keras, write_keras  # noqa: E402 - where h5py is missing, so are these
+from gatewise.interop import keras_process, read_keras, run_keras, write_keras  # noqa: E402 - where h5py is missing, so are these
 from gatewise.interop.keras_files import read_here  # noqa: E402
 
 FIXTURES = Path(__file__).with_name("keras_fixtures.zip")
@@ -295,6 +296,13 @@ def test_files_that_are_none(tmp_path, folder):
     refused(zipped(tmp_path / "m.keras", "[" * 100_000), "config.json is no valid JSON")
     refused(zipped(tmp_path / "m.keras", '{"class_name": "Sequential", "config": {"layers": 3}}'), "its layers are 3")
     refused(zipped(tmp_path / "m.keras", model_of(), version="x"), "its version of Keras is 'x'")
+
+
+def test_an_old_keras_is_given_no_file_of_a_stranger(folder, monkeypatch):
+    monkeypatch.setattr(run_keras, "version", lambda package: "3.8.0")
+    path = folder / "lstm_model.keras"
+    with pytest.raises(CannotRunError, match=r"Keras 3\.8\.0 may run code that a file names\. Update it"):
+        run_keras.answers(path, read(path))
 
 
 # What is written
