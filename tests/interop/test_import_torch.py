@@ -96,6 +96,10 @@ def test_a_regressor_whose_layers_are_defined_in_another_order():
         import_model("weights.pt", "m.gatewise", **asked)
     found = import_model("weights.pt", "m.gatewise", layers=("gru", "norm", "fc1", "fc2"), **asked)
     assert found.proof.difference < 1e-6
+    assert found.notes == (
+        "layers in the order gru, norm, fc1, fc2",
+        "norm has torch's usual eps, 1e-5, which the file does not say",
+    )
     x = torch.randn(3, 6, 3)
     np.testing.assert_allclose(gatewise.load("m.gatewise").predict(x.numpy()), model(x).numpy(), atol=1e-6)
 

@@ -26,6 +26,8 @@ from ..errors import GatewiseError, ModelFileError
 
 Array = np.ndarray
 
+HOLDERS = ("state_dict", "model_state_dict", "model_state", "model", "weights")  # keys of weights in a checkpoint
+
 _MOST_PROGRAM = 16 << 20  # bytes of a pickle: names, shapes and settings; numbers lie elsewhere
 _MOST_SHARED = 2  # numbers for each byte of a file, of which tensors may share some
 _MAGIC = 0x1950A86A20F9469CFC6C  # in files of before PyTorch 1.6
@@ -341,7 +343,7 @@ def state_dict(path: str) -> tuple[dict[str, Array], str]:
     version = found.get("pytorch-lightning_version")
     library = f"lightning {version:.20}" if isinstance(version, str) else ""
     held: Mapping[Any, Any] = found
-    for name in ("state_dict", "model_state_dict", "model_state", "model", "weights"):
+    for name in HOLDERS:
         inside = found.get(name)
         if isinstance(inside, dict) and any(isinstance(value, Tensor) for value in inside.values()):
             held = inside

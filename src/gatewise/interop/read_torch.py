@@ -342,4 +342,7 @@ def _scaling(module: Module) -> Placed:
 
 
 def _notes(modules: Sequence[Module]) -> tuple[str, ...]:
-    return (f"layers in the order {', '.join(str(module) for module in modules)}",)
+    """What the file does not say, and is not asked for."""
+    order = f"layers in the order {', '.join(str(module) for module in modules)}"
+    normalised = [str(module) for module in modules if "running_mean" in module.weights]
+    return (order, *(f"{name} has torch's usual eps, 1e-5, which the file does not say" for name in normalised))
