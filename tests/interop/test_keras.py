@@ -145,6 +145,8 @@ LSTM = ("LSTM", {"units": 3, "activation": "tanh", "recurrent_activation": "sigm
         (("Activation", {"activation": "gelu"}), "the activation 'gelu', which Gatewise does not have"),
         (("Flatten", {}), "needs sequences of one length"),
         (("RepeatVector", {"n": -1}), "repeats -1 times"),
+        (("RepeatVector", {"n": 10**12}), "repeats 1000000000000 times"),
+        (("InputLayer", {"batch_shape": [None, 10**12, 3]}), "reads 1,000,000,000,000 steps, and at most 100,000"),
         (("TimeDistributed", {"layer": {"class_name": "Flatten", "config": {}}}), "is of a layer 'Flatten'"),
         (("RNN", {"cell": {"class_name": "Mine", "config": {}}}), "no cell that Gatewise knows"),
         (LSTM, "'layer_0' .LSTM. has no kernel"),

@@ -372,7 +372,7 @@ def _flatten(said: _Said) -> Placed:
 
 def _repeat(said: _Said) -> Placed:
     count = said.config.get("n")
-    if type(count) is not int or count < 1:
+    if type(count) is not int or not 1 <= count <= sequential.MOST_STEPS:
         said.fail(f"repeats {count!r:.20} times")
     return Placed(sequential.Repeat(length=count), {}, said.name)
 
@@ -406,12 +406,14 @@ _READERS: dict[str, Callable[[_Said], Placed | list[Placed]]] = {
 
 
 def _steps(layers: Sequence[SavedLayer]) -> int | None:
-    """How many steps the model reads, if it says so."""
+    """How many steps the model reads, if it says so. ModelFileError if these are too many to try it on."""
     for layer in layers[:2]:
         shape = layer.config.get("batch_shape", layer.config.get("batch_input_shape"))
-        if isinstance(shape, list) and len(shape) > 1 and type(shape[1]) is int and shape[1] > 0:
-            return shape[1]
-        length = layer.config.get("input_length")
-        if type(length) is int and length > 0:
+        of_shape = shape[1] if isinstance(shape, list) and len(shape) > 1 else None
+        for length in (of_shape, layer.config.get("input_length")):
+            if type(length) is not int or length < 1:
+                continue
+            if length > sequential.MOST_STEPS:
+                raise ModelFileError(f"it reads {length:,} steps, and at most {sequential.MOST_STEPS:,} are read")
             return length
     return None

@@ -26,7 +26,8 @@ from .equations import OPERATIONS
 
 Array = np.ndarray
 Mask = Array | None
-Repeats = Annotated[int, lambda name, value: whole(name, value, 1, 100_000)]  # a file may be a stranger's
+MOST_STEPS = 100_000  # that a file may ask for: it may be a stranger's
+Repeats = Annotated[int, lambda name, value: whole(name, value, 1, MOST_STEPS)]
 State = Any  # of a layer: as `runtime.layers.Recurrent` has it; None of a layer without one
 
 
