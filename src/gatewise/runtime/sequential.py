@@ -352,7 +352,7 @@ def said(layer: Layer) -> dict[str, Any]:
 def layer_of(document: Mapping[str, Any], where: str) -> Layer:
     """Undo `said`. ModelFileError if it is none of ours."""
     kind = document.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ModelFileError(f"{where}.kind is {kind!r:.60}, not one of {', '.join(KINDS)}")
     found: Layer = read(KINDS[kind], {key: value for key, value in document.items() if key != "kind"}, where)
     return found
@@ -383,7 +383,7 @@ def first_width(layers: Sequence[Layer]) -> int | None:
     Raises:
         ModelFileError: No layer says so, or there is an embedding behind the first one.
     """
-    if isinstance(layers[0], Embedding):
+    if layers and isinstance(layers[0], Embedding):
         return None
     for layer in layers:
         if isinstance(layer, Embedding):

@@ -235,6 +235,9 @@ def test_masked_steps_do_not_count():
     ("change", "says"),
     [
         (lambda d: d["layers"][0].update(kind="lambda"), "kind is 'lambda'"),
+        (lambda d: d["layers"][0].update(kind=[]), r"kind is \[\]"),
+        (lambda d: d["layers"].clear(), "none of its layers has weights"),
+        (lambda d: d["layers"].insert(0, 3), "layers"),
         (lambda d: d["layers"][0].update(hidden_size=5), "where its sizes say|reads 4 features"),
         (lambda d: d["layers"].pop(), "its sizes say"),
         (lambda d: d.update(classes=["a"]), "there are 1 classes"),
@@ -251,6 +254,7 @@ def test_files_that_contradict_themselves_are_refused(change, says, tmp_path):
     bundle.save("bad.gatewise", document, found.tensors)
     with pytest.raises(ModelFileError, match=says):
         gatewise.load("bad.gatewise")
+    assert main(["info", "bad.gatewise"]) == 0
 
 
 @torch.no_grad()
