@@ -272,3 +272,12 @@ def test_a_generator_has_nothing_between_its_layers():
     ):
         with pytest.raises(OptionError, match="task='generate' needs an embedding"):
             generator(Chain(tuple(layers), "keras"), chars, {})
+
+
+def test_a_generator_skips_no_token():
+    row = [recurrent(torch.nn.LSTM(4, 3), "lstm"), dense(torch.nn.Linear(3, 4))]
+    chain = Chain((embedding(torch.nn.Embedding(4, 4), mask_zero=True), *row), "keras")
+    with pytest.raises(OptionError, match="token 0 stands for no step in this model, and for 'the' in the vocabulary"):
+        generator(chain, Tokens(["the", "cat", "sat", "down"], [0, 1, 2, 3], "words"), {})
+    _, ordered = generator(chain, Tokens(["<pad>", "cat", "sat", "down"], [0, 1, 2, 3], "words"), {})
+    assert ordered.rows.tolist() == [-1, -1, 1, 2, 3]

@@ -47,7 +47,8 @@ def generator(chain: Chain, tokens: Tokens, training: Mapping[str, Any]) -> tupl
     embedding, stack, output = _parts(chain)
     first = stack[0].layer
     assert isinstance(first, Recurrent)
-    ordered = sorted_tokens(tokens, len(embedding.weights["weight"]))
+    assert isinstance(embedding.layer, Embedding)
+    ordered = sorted_tokens(tokens, embedding.layer)
     bias = output.weights.get("bias", np.zeros(len(output.weights["weight"]), np.float32))
     weights = {
         "embedding.weight": _rows(embedding.weights["weight"], ordered.rows),
@@ -113,17 +114,21 @@ def _other(layers: tuple[Layer, ...]) -> OptionError:
     )
 
 
-def sorted_tokens(tokens: Tokens, count: int) -> Sorted:
-    """Our vocabulary of these tokens, of which the file has so many. OptionError if some have no name."""
+def sorted_tokens(tokens: Tokens, layer: Embedding) -> Sorted:
+    """Our vocabulary of the tokens that a layer reads. OptionError if some have no name, or one is none of them."""
+    count = layer.count
     if len(tokens.ids) < count - 1 or max(tokens.ids) >= count:
         raise OptionError(f"the model knows {count} tokens, and the vocabulary names {len(tokens.ids)} of them")
     place = dict(zip(tokens.tokens, tokens.ids, strict=True))
+    if layer.mask_zero and (nothing := next((name for name in place if place[name] == 0 and name not in PADDING), "")):
+        raise OptionError(f"token 0 stands for no step in this model, and for {nothing!r} in the vocabulary")
     if tokens.kind == "characters":
         left_out = tuple(token for token in place if len(token) != 1)
         known = Characters(token for token in place if len(token) == 1)
         return Sorted(known, np.array([place[character] for character in known.characters]), left_out)
     unknown = next((place.pop(name) for name in UNKNOWN if name in place), -1)
     padding = next((place.pop(name) for name in PADDING if name in place), -1)
+    padding = -1 if layer.mask_zero else padding
     words = [word for word in place if word]
     return Sorted(Words(words), np.array([padding, unknown, *(place[word] for word in words)]))
 
