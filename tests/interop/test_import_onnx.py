@@ -69,6 +69,24 @@ def test_scans_of_ours_come_back(own, operator, tmp_path):
     assert largest(tmp_path / "layer.onnx", numbers(7, 3)) <= 2e-6
 
 
+def in_a_scan(model, kind):
+    """The nodes of a kind in the bodies of loops."""
+    bodies = [attribute.g for node in model.graph.node for attribute in node.attribute if attribute.name == "body"]
+    return [node for body in bodies for node in body.node if node.op_type == kind]
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), [("ReduceMean", "axes", [0]), ("Split", "axis", 0)])
+def test_scans_over_rows_are_refused(kind, name, value, tmp_path):
+    """As sequences lie beside one another, which no cell may mix."""
+    models = (file_of(layer_of(own)[0], operator="scan") for own in FAMILY)
+    model, node = next((model, nodes[0]) for model in models if (nodes := in_a_scan(model, kind)))
+    [other] = [own for own in node.attribute if own.name == name]
+    other.CopyFrom(onnx.helper.make_attribute(name, value))
+    onnx.save(model, tmp_path / "layer.onnx")
+    with pytest.raises(ModelFileError, match=f"{kind} otherwise than unit by unit"):
+        read(str(tmp_path / "layer.onnx"), Asked())
+
+
 class Torch(nn.Module):
     def __init__(self, layers, read, first):
         super().__init__()
