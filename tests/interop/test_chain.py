@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from gatewise.errors import DataError, ModelFileError, ShapeError
+from gatewise.errors import DataError, ModelFileError, OptionError, ShapeError
 from gatewise.interop import chain as chains
+from gatewise.interop.as_generator import generator
 from gatewise.interop.cells import Recognised, cell_of, recognised
 from gatewise.interop.chain import Chain, Placed, directed
 from gatewise.runtime import sequential
 from gatewise.runtime.sequential import Activation, Dense, Embedding, Flatten, Masking, Pooling, Recurrent, Repeat
+from gatewise.tasks.sequential.predictor import last_activation
+from gatewise.tasks.sequential.texts import Tokens
 
 
 def weights_of(module):
@@ -231,6 +234,7 @@ def test_layers_that_do_not_fit_are_refused():
         ([lstm, Placed(Repeat(length=3))], "its repeat layer makes steps of one row, but steps arrive"),
         ([dense(torch.nn.Linear(4, 2))], "no recurrent layer"),
         ([lstm, embedding(torch.nn.Embedding(3, 3))], "an embedding can only be its first layer"),
+        ([Placed(Masking()), embedding(torch.nn.Embedding(3, 4)), lstm], "an embedding can only be its first layer"),
         ([Placed(lstm.layer, directed({"weight_ih": np.zeros((12, 4))}))], "weight_hh_l0 has the shape None"),
         ([Placed(lstm.layer, {n: a * np.nan for n, a in lstm.weights.items()})], "NaN or infinity"),
     ]:
@@ -245,3 +249,35 @@ def test_inputs_of_another_shape_are_refused():
     tokens = [embedding(torch.nn.Embedding(6, 4)), lstm]
     with pytest.raises(DataError, match="a token is 6, but the model knows those from 0 to 5"):
         run(tokens, np.full((2, 1), 6))
+
+
+def test_the_last_activation_is_that_of_the_answer():
+    first = dense(torch.nn.Linear(4, 4), "softmax").layer
+    lstm = recurrent(torch.nn.LSTM(4, 3), "lstm").layer
+    assert last_activation([first, lstm]) == "linear"
+    assert last_activation([lstm, first, Pooling(of="mean")]) == "softmax"
+
+
+def test_a_generator_has_nothing_between_its_layers():
+    """But for what turns scores into chances at the end."""
+    chars = Tokens(list("abcd"), [0, 1, 2, 3], "characters")
+    row = [embedding(torch.nn.Embedding(4, 4)), recurrent(torch.nn.LSTM(4, 3), "lstm"), dense(torch.nn.Linear(3, 4))]
+    softmax, relu = Placed(Activation(name="softmax")), Placed(Activation(name="relu"))
+    made, _ = generator(Chain((*row, softmax), "keras"), chars, {})
+    assert made.sizing_.num_layers == 1
+    for layers in (
+        [*row[:2], relu, row[2]],
+        [*row, relu],
+        [*row[:2], dense(torch.nn.Linear(3, 4), "softmax"), softmax],
+    ):
+        with pytest.raises(OptionError, match="task='generate' needs an embedding"):
+            generator(Chain(tuple(layers), "keras"), chars, {})
+
+
+def test_a_generator_skips_no_token():
+    row = [recurrent(torch.nn.LSTM(4, 3), "lstm"), dense(torch.nn.Linear(3, 4))]
+    chain = Chain((embedding(torch.nn.Embedding(4, 4), mask_zero=True), *row), "keras")
+    with pytest.raises(OptionError, match="token 0 stands for no step in this model, and for 'the' in the vocabulary"):
+        generator(chain, Tokens(["the", "cat", "sat", "down"], [0, 1, 2, 3], "words"), {})
+    _, ordered = generator(chain, Tokens(["<pad>", "cat", "sat", "down"], [0, 1, 2, 3], "words"), {})
+    assert ordered.rows.tolist() == [-1, -1, 1, 2, 3]

@@ -69,6 +69,24 @@ def test_scans_of_ours_come_back(own, operator, tmp_path):
     assert largest(tmp_path / "layer.onnx", numbers(7, 3)) <= 2e-6
 
 
+def in_a_scan(model, kind):
+    """The nodes of a kind in the bodies of loops."""
+    bodies = [attribute.g for node in model.graph.node for attribute in node.attribute if attribute.name == "body"]
+    return [node for body in bodies for node in body.node if node.op_type == kind]
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), [("ReduceMean", "axes", [0]), ("Split", "axis", 0)])
+def test_scans_over_rows_are_refused(kind, name, value, tmp_path):
+    """As sequences lie beside one another, which no cell may mix."""
+    models = (file_of(layer_of(own)[0], operator="scan") for own in FAMILY)
+    model, node = next((model, nodes[0]) for model in models if (nodes := in_a_scan(model, kind)))
+    [other] = [own for own in node.attribute if own.name == name]
+    other.CopyFrom(onnx.helper.make_attribute(name, value))
+    onnx.save(model, tmp_path / "layer.onnx")
+    with pytest.raises(ModelFileError, match=f"{kind} otherwise than unit by unit"):
+        read(str(tmp_path / "layer.onnx"), Asked())
+
+
 class Torch(nn.Module):
     def __init__(self, layers, read, first):
         super().__init__()
@@ -157,11 +175,25 @@ def turned(model):
     reshaped.input[0] = "turned"
 
 
+def each_step(model):
+    """Adds a number to each sequence, of as many as there are features."""
+    own = of_type(model, "Gather")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((5, 1), np.float32), "each"))
+    place = list(model.graph.node).index(own) + 1
+    model.graph.node.insert(place, onnx.helper.make_node("Add", ["inside", "each"], [own.output[0]]))
+    own.output[0] = "inside"
+
+
 REFUSED = {
     "turns them around": turned,
     "reads lengths of sequences": lengthy,
+    "it branches at Add": branching,
     "computes Cosh": lambda model: setattr(of_type(model, "Softmax"), "op_type", "Cosh"),
     "has clip=": lambda model: of_type(model, "LSTM").attribute.append(onnx.helper.make_attribute("clip", 1.0)),
+    "with parameters": lambda model: of_type(model, "LSTM").attribute.append(
+        onnx.helper.make_attribute("activation_beta", [0.5])
+    ),
+    "a number for each step or sequence": each_step,
     "of shape": lambda model: model.graph.initializer[1].dims.__setitem__(0, 3),
     "axes": lambda model: model.graph.input[0].type.tensor_type.shape.dim.pop(),
     "no nodes": lambda model: model.graph.ClearField("node"),
@@ -195,6 +227,25 @@ def test_weights_outside_the_folder_are_not_read(tmp_path):
     (tmp_path / "in" / "weights.bin").unlink()
     (tmp_path / "in" / "weights.bin").write_bytes(bytes(4 * 11 * 5))
     assert not read(str(path), Asked()).layers[0].weights["weight"].any()
+
+
+def test_constants_outside_the_folder_are_not_read(tmp_path, monkeypatch):
+    """Such as lie in a node, and where the program was started."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.bin").write_bytes(bytes(4 * 11 * 5))
+    (tmp_path / "in").mkdir()
+
+    def into_a_node(model):
+        tensor = model.graph.initializer.pop(0)
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="secret.bin")
+        node = onnx.helper.make_node("Constant", [], [tensor.name], value=tensor)
+        model.graph.node.insert(0, node)
+
+    path = changed(classifier(tmp_path / "in" / "model.onnx"), into_a_node)
+    with pytest.raises(ModelFileError, match="which is not beside it"):
+        read(str(path), Asked())
 
 
 def test_what_onnxruntime_refuses_is_one_line(tmp_path, capsys):

@@ -96,6 +96,10 @@ def test_a_regressor_whose_layers_are_defined_in_another_order():
         import_model("weights.pt", "m.gatewise", **asked)
     found = import_model("weights.pt", "m.gatewise", layers=("gru", "norm", "fc1", "fc2"), **asked)
     assert found.proof.difference < 1e-6
+    assert found.notes == (
+        "layers in the order gru, norm, fc1, fc2",
+        "norm has torch's usual eps, 1e-5, which the file does not say",
+    )
     x = torch.randn(3, 6, 3)
     np.testing.assert_allclose(gatewise.load("m.gatewise").predict(x.numpy()), model(x).numpy(), atol=1e-6)
 
@@ -230,6 +234,31 @@ def test_other_networks_are_no_generators():
     saved(Characters(11))
     with pytest.raises(OptionError, match="knows 11 tokens, and the vocabulary names 3"):
         import_model("weights.pt", "m.gatewise", task="generate", vocabulary=list("abc"))
+
+
+@torch.no_grad()
+def test_what_is_asked_of_a_recurrent_layer_alone_is_done():
+    layer = nn.GRU(3, 4)
+    torch.save(layer.state_dict(), "weights.pt")
+    assert import_model("weights.pt", "m.gatewise", reads="end").layers == "gru 4 to its end"
+    x = torch.randn(2, 5, 3)
+    wanted = layer(x.transpose(0, 1))[1][0]
+    np.testing.assert_allclose(gatewise.load("m.gatewise").predict(x.numpy()), wanted.numpy(), atol=1e-6)
+    with pytest.raises(OptionError, match="activation='relu' lies behind linear layers"):
+        import_model("weights.pt", "m.gatewise", activation="relu", force=True)
+
+
+@torch.no_grad()
+def test_what_a_recurrent_layer_reads_of_a_linear_one_is_asked_for():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.GRU(4, 5))
+    torch.save(model.state_dict(), "weights.pt")
+    with pytest.raises(OptionError, match="does not say what lies behind 0"):
+        import_model("weights.pt", "m.gatewise", layers=("0", "2"))
+    found = import_model("weights.pt", "m.gatewise", layers=("0", "2"), activation="relu")
+    assert found.layers == "dense 4 relu, gru 5"
+    x = torch.randn(2, 5, 3)
+    wanted = model(x.transpose(0, 1))[0].transpose(0, 1)
+    np.testing.assert_allclose(np.stack(gatewise.load("m.gatewise").predict(x.numpy())), wanted.numpy(), atol=1e-6)
 
 
 WRONG = {

@@ -13,15 +13,17 @@ import pytest
 
 from gatewise import Classifier, cells
 from gatewise.errors import ModelFileError, OptionError
+from gatewise.interop.cells import cell_of
 from gatewise.interop.chain import Chain, Placed, run
 from gatewise.interop.exporting import export_chain
 from gatewise.interop.importing import import_model
+from gatewise.interop.proof import CannotRunError
 from gatewise.runtime import sequential
 from gatewise.runtime.layers import network_of
 
 h5py = pytest.importorskip("h5py", reason="needs h5py, which gatewise[exchange] installs")
 
-from gatewise.interop import keras_process, read_keras, write_keras  # noqa: E402 - where h5py is missing, so are these
+from gatewise.interop import keras_process, read_keras, run_keras, write_keras  # noqa: E402 - where h5py is missing, so are these
 from gatewise.interop.keras_files import read_here  # noqa: E402
 
 FIXTURES = Path(__file__).with_name("keras_fixtures.zip")
@@ -143,6 +145,8 @@ LSTM = ("LSTM", {"units": 3, "activation": "tanh", "recurrent_activation": "sigm
         (("Activation", {"activation": "gelu"}), "the activation 'gelu', which Gatewise does not have"),
         (("Flatten", {}), "needs sequences of one length"),
         (("RepeatVector", {"n": -1}), "repeats -1 times"),
+        (("RepeatVector", {"n": 10**12}), "repeats 1000000000000 times"),
+        (("InputLayer", {"batch_shape": [None, 10**12, 3]}), "reads 1,000,000,000,000 steps, and at most 100,000"),
         (("TimeDistributed", {"layer": {"class_name": "Flatten", "config": {}}}), "is of a layer 'Flatten'"),
         (("RNN", {"cell": {"class_name": "Mine", "config": {}}}), "no cell that Gatewise knows"),
         (LSTM, "'layer_0' .LSTM. has no kernel"),
@@ -296,6 +300,13 @@ def test_files_that_are_none(tmp_path, folder):
     refused(zipped(tmp_path / "m.keras", model_of(), version="x"), "its version of Keras is 'x'")
 
 
+def test_an_old_keras_is_given_no_file_of_a_stranger(folder, monkeypatch):
+    monkeypatch.setattr(run_keras, "version", lambda package: "3.8.0")
+    path = folder / "lstm_model.keras"
+    with pytest.raises(CannotRunError, match=r"Keras 3\.8\.0 may run code that a file names\. Update it"):
+        run_keras.answers(path, read(path))
+
+
 # What is written
 
 
@@ -316,6 +327,16 @@ def test_older_hard_sigmoids_are_said_by_larger_weights(tmp_path, folder, name):
     assert "hard_sigmoid_6" in str(again.kinds)
     y = batch_first(run(again, said["x"].swapaxes(0, 1)))
     np.testing.assert_allclose(y, said["y"], rtol=0, atol=1e-6)
+
+
+def test_an_older_hard_sigmoid_of_new_values_is_refused(tmp_path):
+    """What an LSTM keeps goes through it as well, and has no weights."""
+    layer = sequential.Recurrent(
+        program=cell_of("lstm", candidate="hard_sigmoid").to_json(), input_size=2, hidden_size=3
+    )
+    weights = {name: np.zeros(shape, np.float32) for name, shape in layer.part.weights()}
+    with pytest.raises(OptionError, match="has hard_sigmoid as the activation of what it adds"):
+        write_keras.write(Chain((Placed(layer, weights),), "keras"), None, tmp_path / "m.keras")
 
 
 def test_a_generator_goes_out_and_comes_back(tmp_path, folder):

@@ -7,8 +7,10 @@ from onnx.reference import ReferenceEvaluator
 
 from gatewise import cells
 from gatewise.errors import OptionError
+from gatewise.interop.onnx import functions
 from gatewise.interop.onnx.network import build
 from gatewise.interop.onnx.running import difference, runner
+from gatewise.runtime.functions import Function, FunctionModel, Input
 from gatewise.runtime.layers import network_of
 from gatewise.runtime.network import Block, Embedding, Linear, Recurrent
 from gatewise.runtime.recorder import CARRIED, SEQUENCE, Recorder
@@ -48,6 +50,18 @@ def sequences(bidirectional, cell="lstm"):
     outputs = {"scores": scores, "total": total, "last": y * 1.0}
     wanted = {name: np.concatenate(each) for name, each in found.items()}
     return said(recorder, outputs, {"x": x, "token": tokens}, wanted, LENGTHS)
+
+
+def test_what_is_no_number_or_of_another_shape_differs():
+    zeros, nan = np.zeros((2, 3)), np.full((2, 3), np.nan)
+    own = Examples("by chance", {}, {"one": zeros, "other": zeros})
+    for outputs in ({"one": nan, "other": zeros}, {"one": zeros, "other": nan}):
+        assert np.isnan(Examples("by chance", {}, outputs).difference(own))
+    same = Function(lambda net, batch: {"y": batch["x"]}, {"x": Input((2, 3))}, {"y": (2, 3)}, [{"x": zeros}])
+    model = FunctionModel(parts=Block({}), tensors={}, functions={"same": same}, title="", meaning=[], digest="")
+    assert functions.difference(model, same, lambda batch: {"y": batch["x"]}) == 0
+    for wrong in (nan, zeros[0]):
+        assert functions.difference(model, same, lambda batch, wrong=wrong: {"y": wrong}) == np.inf
 
 
 def in_reference(model):

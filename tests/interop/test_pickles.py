@@ -111,6 +111,44 @@ def test_programs_that_weights_do_not_need_are_refused(tmp_path, name):
         state_dict(tmp_path / "bad.pt")
 
 
+def doubled(times):
+    """The instructions of a tuple of two tuples, each of which is that very tuple one level below."""
+    return b")q\x00" + b"".join(b"h%ch%c\x86q%c" % (n, n, n + 1) for n in range(times))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_what_is_twice_in_itself_sixty_times_is_refused_at_once(tmp_path, legacy):
+    rebuild = b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storageX\x03\0\0\0<f4X\x01\0\0\x000tQK\0"
+    program = b"\x80\x02" + doubled(60) + rebuild + b"h\x3c)tR."
+    if legacy:
+        beginning = [pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {})]
+        wide = b"\x80\x02]q\x00]q\x01(" + b"h\x00" * 100_000 + b"e]q\x02(" + b"h\x01" * 100_000 + b"e."
+        (tmp_path / "bad.pt").write_bytes(b"".join([*beginning, wide, pickle.dumps([], 2)]))
+    else:
+        archive(tmp_path / "bad.pt", program)
+    says = "not a dictionary" if legacy else "a tensor has a shape"
+    with pytest.raises(ModelFileError, match=says):
+        state_dict(tmp_path / "bad.pt")
+
+
+@pytest.mark.parametrize("kind", ["O", "V0", "<f4,<f4", "M8[s]"])
+def test_numbers_are_of_the_types_that_torch_has(tmp_path, kind):
+    program = tensor((2,), (1,)).replace(b"ctorch\nFloatStorage\n", b"X%c\0\0\0%b" % (len(kind), kind.encode()))
+    archive(tmp_path / "bad.pt", program, [("0", bytes(64))])
+    with pytest.raises(ModelFileError, match="something other than the numbers of tensors"):
+        state_dict(tmp_path / "bad.pt")
+
+
+def test_many_tensors_of_the_same_numbers_are_no_more_than_the_file(tmp_path):
+    numbers = torch.arange(10_000.0)
+    torch.save({"first": numbers, "tied": numbers}, tmp_path / "tied.pt")
+    tied, _ = state_dict(tmp_path / "tied.pt")
+    np.testing.assert_array_equal(tied["tied"], tied["first"])
+    torch.save({f"{n}": numbers[n:] for n in range(20)}, tmp_path / "bad.pt")
+    with pytest.raises(ModelFileError, match="would have more numbers than it"):
+        state_dict(tmp_path / "bad.pt")
+
+
 @pytest.mark.parametrize(
     ("shape", "strides", "offset"),
     [

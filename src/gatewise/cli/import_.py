@@ -48,7 +48,10 @@ def import_(
         ),
     ] = None,
     activation: Annotated[
-        str | None, typer.Option(help="Between linear layers, in weights of PyTorch: relu, ...", rich_help_panel=_SAID)
+        str | None,
+        typer.Option(
+            help="Behind linear layers that others read, in weights of PyTorch: relu, ...", rich_help_panel=_SAID
+        ),
     ] = None,
     layers: Annotated[
         str | None,

@@ -213,7 +213,7 @@ def _scores(found: Any) -> str:
 
 def _headline(key: str, value: Any, task: Any) -> Any:
     """Shorten what has many parts to what people ask for; `--json` shows the rest."""
-    if key == "layers" and isinstance(value, list):
+    if key == "layers" and isinstance(value, list) and all(isinstance(layer, Mapping) for layer in value):
         from ..runtime.sequential import described, layer_of
 
         with suppress(GatewiseError):

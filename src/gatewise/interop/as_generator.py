@@ -20,6 +20,7 @@ from .chain import Chain, Placed
 
 Array = np.ndarray
 
+_OF_SCORES = ("linear", "softmax", "log_softmax")  # activations that leave open how likely each token is
 _NEVER = np.float32(-1e4)  # the score of a token that the file does not have
 
 
@@ -46,7 +47,8 @@ def generator(chain: Chain, tokens: Tokens, training: Mapping[str, Any]) -> tupl
     embedding, stack, output = _parts(chain)
     first = stack[0].layer
     assert isinstance(first, Recurrent)
-    ordered = sorted_tokens(tokens, len(embedding.weights["weight"]))
+    assert isinstance(embedding.layer, Embedding)
+    ordered = sorted_tokens(tokens, embedding.layer)
     bias = output.weights.get("bias", np.zeros(len(output.weights["weight"]), np.float32))
     weights = {
         "embedding.weight": _rows(embedding.weights["weight"], ordered.rows),
@@ -82,7 +84,9 @@ def generator(chain: Chain, tokens: Tokens, training: Mapping[str, Any]) -> tupl
 
 def _parts(chain: Chain) -> tuple[Placed, list[Placed], Placed]:
     """Embedding, recurrent layers, output. OptionError if it is something else."""
-    layers = [placed for placed in chain.layers if not isinstance(placed.layer, Activation)]
+    layers = list(chain.layers)
+    if isinstance(layers[-1].layer, Activation) and layers[-1].layer.name in _OF_SCORES:
+        layers.pop()
     stack, output = layers[1:-1], layers[-1]
     first = stack[0].layer if stack else None
     if not isinstance(layers[0].layer, Embedding) or not isinstance(output.layer, Dense) or first is None:
@@ -93,7 +97,7 @@ def _parts(chain: Chain) -> tuple[Placed, list[Placed], Placed]:
         plain = isinstance(layer, Recurrent) and (layer.direction, layer.outputs) == ("forward", "steps")
         if not plain or any(getattr(layer, name) != getattr(first, name) for name in alike):
             raise _other(chain.kinds)
-    if output.layer.activation not in ("linear", "softmax", "log_softmax"):
+    if output.layer.activation not in (("linear",) if len(layers) < len(chain.layers) else _OF_SCORES):
         raise _other(chain.kinds)
     if output.layer.outputs != layers[0].layer.count:
         raise OptionError(
@@ -110,17 +114,21 @@ def _other(layers: tuple[Layer, ...]) -> OptionError:
     )
 
 
-def sorted_tokens(tokens: Tokens, count: int) -> Sorted:
-    """Our vocabulary of these tokens, of which the file has so many. OptionError if some have no name."""
+def sorted_tokens(tokens: Tokens, layer: Embedding) -> Sorted:
+    """Our vocabulary of the tokens that a layer reads. OptionError if some have no name, or one is none of them."""
+    count = layer.count
     if len(tokens.ids) < count - 1 or max(tokens.ids) >= count:
         raise OptionError(f"the model knows {count} tokens, and the vocabulary names {len(tokens.ids)} of them")
     place = dict(zip(tokens.tokens, tokens.ids, strict=True))
+    if layer.mask_zero and (nothing := next((name for name in place if place[name] == 0 and name not in PADDING), "")):
+        raise OptionError(f"token 0 stands for no step in this model, and for {nothing!r} in the vocabulary")
     if tokens.kind == "characters":
         left_out = tuple(token for token in place if len(token) != 1)
         known = Characters(token for token in place if len(token) == 1)
         return Sorted(known, np.array([place[character] for character in known.characters]), left_out)
     unknown = next((place.pop(name) for name in UNKNOWN if name in place), -1)
     padding = next((place.pop(name) for name in PADDING if name in place), -1)
+    padding = -1 if layer.mask_zero else padding
     words = [word for word in place if word]
     return Sorted(Words(words), np.array([padding, unknown, *(place[word] for word in words)]))
 

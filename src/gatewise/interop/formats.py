@@ -25,7 +25,7 @@ class Asked:
         nonlinearity: Of a plain recurrent network of torch: "tanh" or "relu".
         reads: What the layers behind the recurrent ones read, of files of weights alone: "steps", the "last" step, the
             last state, which is "end", or the "mean" or "max" of all steps. None: not asked yet.
-        activation: Behind the last layer of such files.
+        activation: Behind the linear layers of such files whose outputs other layers read.
         layers: Names of its layers, in the order in which they run, where that of the file is another one.
     """
 

@@ -26,7 +26,10 @@ from ..errors import GatewiseError, ModelFileError
 
 Array = np.ndarray
 
+HOLDERS = ("state_dict", "model_state_dict", "model_state", "model", "weights")  # keys of weights in a checkpoint
+
 _MOST_PROGRAM = 16 << 20  # bytes of a pickle: names, shapes and settings; numbers lie elsewhere
+_MOST_SHARED = 2  # numbers for each byte of a file, of which tensors may share some
 _MAGIC = 0x1950A86A20F9469CFC6C  # in files of before PyTorch 1.6
 _BFLOAT16 = "bfloat16"
 _TYPES = {
@@ -96,8 +99,9 @@ class Tensor:
 
     def __post_init__(self) -> None:
         numbers = (self.offset, *self.shape, *self.strides)
+        # Not shown: to write out tuples within tuples, each of them twice in the next, can take years.
         if not all(type(n) is int and 0 <= n < 2**48 for n in numbers) or len(self.shape) != len(self.strides):
-            raise ModelFileError(f"a tensor has the shape {self.shape!r:.60} and the strides {self.strides!r:.60}")
+            raise ModelFileError("a tensor has a shape, strides or an offset that are none")
 
     def of(self, numbers: Array) -> Array:
         """Its values, in memory of their own. ModelFileError if they do not all lie in these numbers."""
@@ -152,7 +156,7 @@ class _Unpickler(pickle._Unpickler):
 
     def persistent_load(self, pid: Any) -> _Storage:
         match pid:
-            case ("storage", str(kind), str(key), *_):
+            case ("storage", str(kind), str(key), *_) if kind in _TYPES.values():
                 return _Storage(kind, key)
         raise ModelFileError("it refers to something other than the numbers of tensors")
 
@@ -299,13 +303,18 @@ def _of_legacy(path: str) -> tuple[Any, Callable[[Tensor], Array]]:
     return found, values
 
 
-def _tensors(found: Any, depth: int = 4) -> Iterator[Tensor]:
-    """Those that are not too deep inside; each place of a pickle may be there many times."""
-    if isinstance(found, Tensor):
-        yield found
-    elif isinstance(found, dict | list | tuple) and depth:
-        for value in found.values() if isinstance(found, dict) else found:
-            yield from _tensors(value, depth - 1)
+def _tensors(found: Any) -> Iterator[Tensor]:
+    """Those inside. A list of a pickle may stand in it at a million places, and is looked at once."""
+    left, seen = [found], set[int]()
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, Tensor):
+            yield one
+        elif isinstance(one, dict | list | tuple):
+            left += one.values() if isinstance(one, dict) else one
 
 
 def _width(kind: str) -> int:
@@ -334,7 +343,7 @@ def state_dict(path: str) -> tuple[dict[str, Array], str]:
     version = found.get("pytorch-lightning_version")
     library = f"lightning {version:.20}" if isinstance(version, str) else ""
     held: Mapping[Any, Any] = found
-    for name in ("state_dict", "model_state_dict", "model_state", "model", "weights"):
+    for name in HOLDERS:
         inside = found.get(name)
         if isinstance(inside, dict) and any(isinstance(value, Tensor) for value in inside.values()):
             held = inside
@@ -342,7 +351,11 @@ def state_dict(path: str) -> tuple[dict[str, Array], str]:
     tensors = {name: value for name, value in held.items() if isinstance(name, str) and isinstance(value, Tensor)}
     if not tensors:
         raise ModelFileError(f"'{path}' holds no weights by name, only {', '.join(map(str, found))[:80] or 'nothing'}")
-    return {name: values(tensor).astype(np.float32, copy=False) for name, tensor in tensors.items()}, library
+    # Weights that are tied are one tensor; many parts of the same few numbers, though, would fill the memory.
+    if sum(math.prod(tensor.shape) for tensor in {*tensors.values()}) > _MOST_SHARED * os.path.getsize(path):
+        raise ModelFileError(f"'{path}' cannot be read: a tensor, or all together, would have more numbers than it")
+    arrays = {tensor: values(tensor).astype(np.float32, copy=False) for tensor in {*tensors.values()}}
+    return {name: arrays[tensor] for name, tensor in tensors.items()}, library
 
 
 def _called(found: Any) -> str:

@@ -70,16 +70,21 @@ def read(path: str, asked: Asked) -> Chain:
     if last is None:
         raise ModelFileError(f"'{path}' has no recurrent layer: no weight's name ends in weight_ih_l0")
     placed: list[Placed] = []
-    dense = [place for place, module in enumerate(modules) if _is_dense(module, modules) and place > last]
+    dense = [place for place, module in enumerate(modules) if _is_dense(module, modules)]
+    read_on = dense[:-1] if dense and dense[-1] > last else dense  # what the last one gives is the answer
+    if asked.activation is not None and not read_on:
+        raise OptionError(
+            f"activation={asked.activation!r:.40} lies behind linear layers whose outputs other layers read, and "
+            f"'{path}' has none. Leave it out"
+        )
     for place, module in enumerate(modules):
         if module.recurrent:
             layers = list(_recurrent(module, asked))
-            if place == last and modules[last + 1 :]:
+            if place == last and (modules[last + 1 :] or asked.reads is not None):
                 layers = _reading(layers, _asked_reads(modules, last, asked))
             placed += layers
         elif _is_dense(module, modules):
-            between = place in dense[:-1]
-            placed.append(_dense(module, _asked_activation(modules, dense, asked) if between else "linear"))
+            placed.append(_dense(module, _asked_activation(modules, read_on, asked) if place in read_on else "linear"))
         elif "running_mean" in module.weights:
             placed.append(_scaling(module))
         else:
@@ -307,11 +312,11 @@ def _reading(layers: list[Placed], reads: str) -> list[Placed]:
     return [*layers, Placed(Pooling(of=pooled))]
 
 
-def _asked_activation(modules: Sequence[Module], dense: Sequence[int], asked: Asked) -> str:
+def _asked_activation(modules: Sequence[Module], read_on: Sequence[int], asked: Asked) -> str:
     if asked.activation is None:
-        names = ", ".join(str(modules[place]) for place in dense)
+        names = ", ".join(str(modules[place]) for place in read_on)
         raise OptionError(
-            f"the file does not say what lies between {names}. Add --activation: relu, tanh or another, or linear"
+            f"the file does not say what lies behind {names}. Add --activation: relu, tanh or another, or linear"
         )
     return asked.activation
 
@@ -337,4 +342,7 @@ def _scaling(module: Module) -> Placed:
 
 
 def _notes(modules: Sequence[Module]) -> tuple[str, ...]:
-    return (f"layers in the order {', '.join(str(module) for module in modules)}",)
+    """What the file does not say, and is not asked for."""
+    order = f"layers in the order {', '.join(str(module) for module in modules)}"
+    normalised = [str(module) for module in modules if "running_mean" in module.weights]
+    return (order, *(f"{name} has torch's usual eps, 1e-5, which the file does not say" for name in normalised))

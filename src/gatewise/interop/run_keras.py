@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +14,8 @@ from .keras_loaded import loaded
 from .proof import Answers, CannotRunError
 from .write_keras import write
 
+_SAFE = (3, 12)  # versions before it import what a stranger's configuration names, in spite of their safe mode
+
 
 def answers(path: str | os.PathLike[str], chain: Chain, asked: Any = None) -> tuple[Answers, str]:
     """The model of a file in Keras, as `chain.run` computes it: a function of x, and Keras with its version.
@@ -22,9 +25,12 @@ def answers(path: str | os.PathLike[str], chain: Chain, asked: Any = None) -> tu
 
     Raises:
         ModuleNotFoundError: Keras, or what it computes with, is not installed.
-        CannotRunError: Keras cannot run it.
+        CannotRunError: Keras cannot run it, or not without danger.
     """
     if int(chain.version.partition(".")[0]) >= 3:
+        installed = version("keras")
+        if tuple(map(int, installed.split(".")[:2])) < _SAFE:
+            raise CannotRunError(f"Keras {installed} may run code that a file names. Update it: pip install -U keras")
         return loaded(path)
     with TemporaryDirectory() as folder:
         again = Path(folder) / "model.keras"

@@ -11,6 +11,7 @@ import numpy as np
 from ..runtime.sequential import Dense, Embedding, Pooling, Recurrent, Scaling
 from .chain import Chain
 from .formats import Asked, format_of
+from .pickles import HOLDERS
 from .read_torch import GATES, modules_of, said_of
 
 
@@ -78,7 +79,7 @@ def _tensors(path: str) -> dict[str, Any]:
         found: Any = load_file(path)
     else:
         found = torch.load(path, map_location="cpu", weights_only=True)
-        held = (found.get(name) for name in ("state_dict", "model_state_dict", "model_state", "model", "weights"))
+        held = (found.get(name) for name in HOLDERS)
         found = next((inside for inside in held if isinstance(inside, Mapping)), found)
     return {name: value.float() for name, value in found.items() if isinstance(value, torch.Tensor)}
 

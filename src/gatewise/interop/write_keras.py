@@ -181,6 +181,8 @@ def _cell(placed: Placed, layer: sequential.Recurrent) -> tuple[str, dict[str, A
     found = recognised(layer.cell)
     if found is None or found.peephole or found.projected:
         _refuse(placed, f"has the cell {layer.cell.name}, and Keras has LSTM, GRU and SimpleRNN alone")
+    if found.candidate == _OLDER:  # an LSTM's memory goes through it, too, and no weights of that could be larger
+        _refuse(placed, f"has {_OLDER} as the activation of what it adds, which Keras 3 does not have")
     options: dict[str, Any] = {"units": layer.hidden_size, "activation": _activation(found.candidate, placed)}
     if found.kind != "rnn":
         options["recurrent_activation"] = _activation(found.gate, placed)

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import OptionError
 from ..runtime.sequential import Dense, Recurrent
 from . import layouts
-from .cells import recognised
+from .cells import Recognised, recognised
 from .chain import Chain, of_direction
 from .proof import Answers, CannotRunError
 from .write_rtneural import numbers
@@ -54,7 +54,7 @@ def answers(path: Path, chain: Chain, suffix: str) -> tuple[Answers, str]:
 
 def _fits(layer: Recurrent, first: Recurrent) -> bool:
     found = recognised(layer.cell)
-    usual = found is not None and found == type(found)("lstm")
+    usual = found == Recognised("lstm")
     return usual and (layer.direction, layer.outputs, layer.hidden_size) == ("forward", "steps", first.hidden_size)
 
 

@@ -352,9 +352,10 @@ class Examples:
         return max(map(len, self.inputs.values()))
 
     def difference(self, other: Examples) -> float:
-        """The largest one of outputs for the same inputs, relative to the other's where that is above 1."""
+        """The largest one of outputs for the same inputs, relative to the other's where above 1; NaN if one is NaN."""
         pairs = [(self.outputs[name], np.asarray(wanted)) for name, wanted in other.outputs.items()]
-        return max(float((np.abs(found - wanted) / np.maximum(1, np.abs(wanted))).max()) for found, wanted in pairs)
+        off = [(np.abs(found - wanted) / np.maximum(1, np.abs(wanted))).max() for found, wanted in pairs]
+        return float(np.max(off))  # Python's own max may pass over NaN
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,8 @@ from .equations import OPERATIONS
 
 Array = np.ndarray
 Mask = Array | None
-Repeats = Annotated[int, lambda name, value: whole(name, value, 1, 100_000)]  # a file may be a stranger's
+MOST_STEPS = 100_000  # that a file may ask for: it may be a stranger's
+Repeats = Annotated[int, lambda name, value: whole(name, value, 1, MOST_STEPS)]
 State = Any  # of a layer: as `runtime.layers.Recurrent` has it; None of a layer without one
 
 
@@ -351,7 +352,7 @@ def said(layer: Layer) -> dict[str, Any]:
 def layer_of(document: Mapping[str, Any], where: str) -> Layer:
     """Undo `said`. ModelFileError if it is none of ours."""
     kind = document.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ModelFileError(f"{where}.kind is {kind!r:.60}, not one of {', '.join(KINDS)}")
     found: Layer = read(KINDS[kind], {key: value for key, value in document.items() if key != "kind"}, where)
     return found
@@ -380,11 +381,13 @@ def first_width(layers: Sequence[Layer]) -> int | None:
     """Features of a step that the first layer reads; None where it reads tokens.
 
     Raises:
-        ModelFileError: No layer says so.
+        ModelFileError: No layer says so, or there is an embedding behind the first one.
     """
+    if layers and isinstance(layers[0], Embedding):
+        return None
     for layer in layers:
         if isinstance(layer, Embedding):
-            return None
+            raise ModelFileError("an embedding can only be its first layer")
         for name in ("input_size", "inputs", "size"):
             if name in {field.name for field in fields(layer)}:
                 found: int = getattr(layer, name)

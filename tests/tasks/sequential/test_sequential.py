@@ -202,6 +202,10 @@ def test_answers_are_compared_with_targets():
     ends = numbers(classes=["x", "y", "z"])
     labels = ends.predict(x)
     assert ends.evaluate([*x], labels)["all"]["accuracy"] == 1.0
+    signs = numbers(classes=["-1", "0", "1"])
+    assert signs.evaluate([*x], [-1, 0, 1, -1])["all"]["sequences"] == 4
+    with pytest.raises(DataError, match=r"'label' holds '0\.5', which is none of the classes -1, 0, 1"):
+        signs.evaluate([*x], [0.5] * 4)
     with pytest.raises(DataError, match="'label' holds 'w', which is none of the classes x, y, z"):
         ends.evaluate([*x], ["w"] * 4)
 
@@ -231,6 +235,9 @@ def test_masked_steps_do_not_count():
     ("change", "says"),
     [
         (lambda d: d["layers"][0].update(kind="lambda"), "kind is 'lambda'"),
+        (lambda d: d["layers"][0].update(kind=[]), r"kind is \[\]"),
+        (lambda d: d["layers"].clear(), "none of its layers has weights"),
+        (lambda d: d["layers"].insert(0, 3), "layers"),
         (lambda d: d["layers"][0].update(hidden_size=5), "where its sizes say|reads 4 features"),
         (lambda d: d["layers"].pop(), "its sizes say"),
         (lambda d: d.update(classes=["a"]), "there are 1 classes"),
@@ -247,6 +254,7 @@ def test_files_that_contradict_themselves_are_refused(change, says, tmp_path):
     bundle.save("bad.gatewise", document, found.tensors)
     with pytest.raises(ModelFileError, match=says):
         gatewise.load("bad.gatewise")
+    assert main(["info", "bad.gatewise"]) == 0
 
 
 @torch.no_grad()

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
 
 from ...algebra import Cell
 from ...algebra.cell import Parameter
 from ...algebra.expression import Node, Size, as_node, mean, order, pointwise
 from ...errors import CellError, ModelFileError
 from .scan import POINTWISE
+from .tracking import attributes_of
 
 Array = np.ndarray
 
@@ -64,7 +66,6 @@ class Body:
 
     Attributes:
         weights: Of the cell, by the names under which a layer stores them.
-        output: The place of what it shows, among the carried values.
     """
 
     cell: Cell
@@ -185,6 +186,7 @@ def _computed(node: Any, values: Mapping[str, Part], known: Mapping[str, Array],
         return Part(len(array), lambda first, last: weights.of(name, array, first, last))
 
     kind = node.op_type
+    _check_options(node, attributes_of(node), known)
     if kind in _PASSING:
         return [operand(node.input[0])]
     if kind == "MatMul":
@@ -213,6 +215,20 @@ def _computed(node: Any, values: Mapping[str, Part], known: Mapping[str, Array],
         return pointwise(op, *(part.cut(0, 1) if part.width == 1 else part.cut(first, last) for part in parts))
 
     return [Part(max(widths, default=1), cut)]
+
+
+def _check_options(node: Any, attributes: Mapping[str, Any], known: Mapping[str, Array]) -> None:
+    """ModelFileError for what an operator can do, and is not read here: rows beside one another, other thresholds."""
+    kind, second = node.op_type, known.get(node.input[1]) if len(node.input) > 1 else None
+    axes = attributes.get("axes", [] if second is None else second.ravel().tolist())
+    along = {
+        "Cast": attributes.get("to") in (TensorProto.FLOAT, TensorProto.DOUBLE),
+        "Split": attributes.get("axis", 0) in (-1, 1),
+        "ReduceMean": [*axes] in ([-1], [1]) and attributes.get("keepdims", 1) == 1,
+        "Greater": second is not None and not second.any(),
+    }
+    if not along.get(kind, True):
+        raise ModelFileError(f"a Scan's body computes {kind} otherwise than unit by unit, which no cell does")
 
 
 def _shifted(whole: Part, start: int, width: int) -> Part:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ...runtime.functions import Function, FunctionModel
 from ...runtime.layers import network_of
+from .. import proof
 from .graph import BOOL, FLOAT, INT64, Graph
 from .kit import Page
 from .running import Run
@@ -33,7 +32,5 @@ def difference(model: FunctionModel, function: Function, run: Run) -> float:
     worst = 0.0
     for example, wanted in zip(function.examples, model.answers(function), strict=True):
         found = run(example)
-        for name, own in wanted.items():
-            off = np.abs(np.asarray(found[name], np.float64) - np.asarray(own, np.float64))
-            worst = max(worst, float((off / np.maximum(1, np.abs(own))).max()))
+        worst = max(worst, *(proof.difference(found[name], own) for name, own in wanted.items()))
     return worst

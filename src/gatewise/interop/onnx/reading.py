@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from onnx import TensorProto, numpy_helper
 
 from ...errors import ModelFileError, OptionError
 from ..chain import Chain
-from ..formats import Asked
+from ..formats import MOST_BYTES, Asked
 from .recognising import READ
 from .tracking import Data, State, Tracker, attributes_of
 
@@ -67,14 +68,25 @@ def _loaded(path: str) -> Any:
     if not model.graph.node:
         raise ModelFileError("it has no nodes, or is no ONNX file")
     folder = os.path.realpath(os.path.dirname(os.path.abspath(path)))
-    for tensor in model.graph.initializer:
+    left = MOST_BYTES
+    for tensor in _tensors(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL:
-            _load_beside(tensor, folder)
+            left -= _load_beside(tensor, folder, left)
     return model
 
 
-def _load_beside(tensor: Any, folder: str) -> None:
-    """Read numbers that lie in another file of the folder."""
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Those of a graph, its constants, and the bodies of its nodes."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for body in (attribute.g, *attribute.graphs):
+                yield from _tensors(body)
+
+
+def _load_beside(tensor: Any, folder: str, most: int) -> int:
+    """Read numbers that lie in another file of the folder, and say how many bytes; many tensors may share them."""
     where = {entry.key: entry.value for entry in tensor.external_data}
     location = where.get("location", "")
     found = os.path.realpath(os.path.join(folder, location))
@@ -86,11 +98,15 @@ def _load_beside(tensor: Any, folder: str) -> None:
     size = os.path.getsize(found)
     if offset < 0 or offset > size or length > size - offset:
         raise ModelFileError(f"its weights '{tensor.name}' go beyond the end of '{location}'")
+    length = size - offset if length < 0 else length
+    if length > most:
+        raise ModelFileError(f"its weights have more than {MOST_BYTES:,} bytes, and such models are not read")
     with open(found, "rb") as file:
         file.seek(offset)
-        tensor.raw_data = file.read(size - offset if length < 0 else length)
+        tensor.raw_data = file.read(length)
     tensor.data_location = TensorProto.DEFAULT
     del tensor.external_data[:]
+    return length
 
 
 def _chain(model: Any) -> Read:

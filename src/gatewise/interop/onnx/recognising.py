@@ -212,6 +212,8 @@ def _add(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
         raise ModelFileError(f"it branches at {node.op_type} ('{node.name}'): it is no chain of layers")
     [other] = [name for name in node.input if name not in names]
     constant, data = tracker.known(other, node), tracker.values[names[0]]
+    if constant.shape[-1:] not in ((), (constant.size,)):
+        raise ModelFileError(f"{node.op_type} ('{node.name}') has a number for each step or sequence, not each feature")
     if (
         node.op_type == "Add"
         and data.matrix is not None
@@ -246,7 +248,7 @@ def _named_activation(kind: str, attributes: Attributes) -> str:
         if beta == 0.5 and alpha is not None and abs(alpha - 1 / 6) < 1e-6:
             return "hard_sigmoid_6"
         raise ModelFileError(f"its HardSigmoid has a slope of {alpha}, which Gatewise does not have")
-    usual = {"LeakyRelu": 0.01, "Elu": 1.0}.get(kind)
+    usual = {"LeakyRelu": 0.01, "Elu": 1.0, "Selu": 1.6732632}.get(kind)
     if usual is not None and alpha is not None and abs(alpha - usual) > 1e-6:
         raise ModelFileError(f"its {kind} has alpha={alpha:.6g}, and Gatewise has {usual:g} alone")
     return _ACTIVATIONS[kind]
@@ -279,7 +281,7 @@ def _recurrent(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]
     usual = _GATES[kind]
     called = [text.decode().lower() for text in attributes.get("activations") or ()] or [*usual] * ways
     given = [tuple(_gate(each) for each in called[way * len(usual) : (way + 1) * len(usual)]) for way in range(ways)]
-    if len({*given}) > 1 or len(called) != len(usual) * ways or "activation_alpha" in attributes:
+    if len({*given}) > 1 or len(called) != len(usual) * ways or {"activation_alpha", "activation_beta"} & {*attributes}:
         raise ModelFileError(f"{name} has activations of its own for each direction, or with parameters")
     gates = given[0] if kind != "RNN" else ("sigmoid", *given[0])
     peephole = bool(inputs[7])

@@ -60,7 +60,7 @@ def difference(said: StepModel, run: Run) -> float:
     steps = {name: own[:, None] for name, own in inputs.items()}
     single = {vector.name for vector in recording.single}
     cuts = [[slice(None)], [slice(0, 7), slice(7, None)]]  # at once, and in two pieces
-    return max(_found(examples, _in_pieces(said, steps, single, pieces, run)) for pieces in cuts)
+    return float(np.max([_found(examples, _in_pieces(said, steps, single, pieces, run)) for pieces in cuts]))
 
 
 def _in_pieces(said: StepModel, steps: Mapping[str, Array], single: set[str], pieces: Any, run: Run) -> Any:

@@ -57,9 +57,8 @@ def _places(target: Column, classes: Sequence[str]) -> np.ndarray:
     """(N,) which class each is; -1 where it is missing."""
     known = {name: place for place, name in enumerate(classes)}
     if target.kind == "number":
-        values = np.asarray(target.values)
-        found = np.where(np.isfinite(values), values, -1).astype(np.int64)
-        names = [str(value) if value >= 0 else None for value in found.tolist()]
+        values = np.asarray(target.values, np.float64).tolist()
+        names = [None if np.isnan(value) else f"{value:.15g}" for value in values]
     else:
         names = target.strings()
     if strange := sorted({name for name in names if name is not None} - known.keys()):

@@ -11,7 +11,7 @@ from ...data.sequences import Sequences, offsets_of
 from ...data.tables.schema import Schema
 from ...data.tables.timezones import as_written
 from ...runtime import ops, sequential
-from ...runtime.sequential import Activation, Dense, Layer
+from ...runtime.sequential import Activation, Dense, Layer, Recurrent, Scaling
 from ..answers import Answer
 from ..sharding import key_columns, names_of, predicted
 from .options import SequentialOptions
@@ -165,4 +165,6 @@ def last_activation(layers: Sequence[Layer]) -> str:
             return layer.name
         if isinstance(layer, Dense):
             return layer.activation
+        if isinstance(layer, Recurrent | Scaling):
+            break
     return "linear"
