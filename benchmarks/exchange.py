@@ -26,7 +26,7 @@ from gatewise import Sequential, cells
 from gatewise.bench.contest import Spread
 from gatewise.errors import GatewiseError
 from gatewise.interop import import_model
-from gatewise.interop.exporting import TARGETS, export_chain
+from gatewise.interop.exporting import export_chain
 from gatewise.interop.onnx import write
 from gatewise.interop.onnx.network import build
 from gatewise.runtime.layers import network_of
@@ -41,7 +41,7 @@ from .record import measured_anew, write_table
 
 QUESTION = __doc__.partition("\n")[0]
 PAGE = "docs/exchange.md"
-SUFFIX = {"torch": ".safetensors", "keras": ".keras"}
+SUFFIX = {"torch": ".safetensors", "keras": ".keras"}  # of what is run here; plug-ins of sound are not
 TIMED = ("lstm", "gru", "peephole", "layer_norm_lstm", "slstm")
 SIZES, BATCHES, STEPS = (64, 256), (1, 32), (1, 100)
 ROUNDS = 15
@@ -71,8 +71,8 @@ def _of_cell(name: str, folder: Path) -> dict[str, Any]:
     path = folder / f"{name}.gatewise"
     Sequential.of(layers, tensors, training=training).save(path)
     found: dict[str, Any] = {"bytes": path.stat().st_size}
-    for target in TARGETS:
-        output = folder / f"{name}{SUFFIX[target]}"
+    for target, suffix in SUFFIX.items():
+        output = folder / f"{name}{suffix}"
         found[target] = _tried(lambda *given: export_chain(*given).proof.difference, path, target, output)
         found[f"{target}, in"] = _read(output, folder)
     for operator in ("auto", "scan", "lstm"):
@@ -88,7 +88,7 @@ def _read(path: Path, folder: Path) -> Any:
     if not path.exists():
         return "nothing was written"
     again = folder / "again.gatewise"
-    return _tried(lambda: import_model(path, again, force=True, reads="steps").proof.difference)
+    return _tried(lambda: import_model(path, again, force=True).proof.difference)
 
 
 def _tried(compute: Callable[..., Any], *given: Any) -> Any:
@@ -173,7 +173,7 @@ def _contest(calls: dict[str, Callable[[], Any]], work: int) -> dict[str, Spread
 
 def difference_table(rows: dict[str, Any]) -> str:
     """Largest differences, of a cell a row; – where the library does not have it."""
-    columns = ["onnx, auto", "onnx, auto, in", "onnx, lstm", *(f"{t}{w}" for t in TARGETS for w in ("", ", in"))]
+    columns = ["onnx, auto", "onnx, auto, in", "onnx, lstm", *(f"{t}{w}" for t in SUFFIX for w in ("", ", in"))]
     lines = [f"| cell | {' | '.join(columns)} |", "| --- |" + " --- |" * len(columns)]
     for cell, row in rows.items():
         shown = [_shown(row.get(column)) for column in columns]
