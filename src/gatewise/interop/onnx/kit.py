@@ -6,6 +6,7 @@ is not known before is a large prime instead, which stands for its name and is f
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -288,7 +289,7 @@ class Memory(NamedTuple):
     inside: Tensor
 
 
-class _Attention:
+class _Attention(ABC):
     """As `runtime.attention.Attention`."""
 
     def __init__(self, page: Page, own: Mapping[str, Array]):
@@ -313,11 +314,13 @@ class _Attention:
         context = page.op("MatMul", [*scores.shape[:2], memory.values.shape[2]], weights, memory.values)
         return context.swapaxes(0, 1), weights
 
+    @abstractmethod
     def prepare(self, keys: Tensor) -> Tensor:
-        raise NotImplementedError
+        """The keys, as `score` takes them."""
 
+    @abstractmethod
     def score(self, query: Tensor, keys: Tensor) -> Tensor:
-        raise NotImplementedError
+        """(B, Q, S): how well each key answers each query."""
 
 
 class _Additive(_Attention):
