@@ -35,7 +35,7 @@ def test_the_commands_and_the_module_of_the_page_run(tmp_path, monkeypatch):
     exec(module_of_the_page(), names)
     x = torch.randint(6, (7, 3))
     with torch.no_grad():
-        found, wanted = names["Chain"]("mood.safetensors")(x), out(layer(table(x))[0][-1])
+        found, wanted = names["TorchChain"]("mood.safetensors")(x), out(layer(table(x))[0][-1])
     np.testing.assert_allclose(found.numpy(), wanted.numpy(), atol=1e-6)
     assert import_model("mood.safetensors", "again.gatewise").proof.difference < 1e-6
 

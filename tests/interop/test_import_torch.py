@@ -1,6 +1,7 @@
 """`gatewise import` of PyTorch's weights: what comes in computes what the network did."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -347,8 +348,12 @@ def test_a_difference_is_an_error_that_leaves_nothing(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["weights.pt"]
 
 
-def test_without_torch_it_is_read_and_not_proved(tmp_path):
+def test_without_torch_it_is_read_and_not_proved(tmp_path, monkeypatch):
+    """Neither here nor in the process that is to prove it."""
     saved(Classifier())
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "torch.py").write_text("raise ModuleNotFoundError('no torch', name='torch')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "without"), os.environ.get("PYTHONPATH", "")]))
     code = """
 import sys
 sys.modules["torch"] = None

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Keras a
 
 
 def largest_difference(path, chain):
-    theirs, peer = run_keras.answers(path, chain)
+    theirs, peer = run_keras.answers(path)
     assert peer.startswith(f"keras {keras.__version__}")
     return max(proof.difference(run(chain, x), theirs(x)) for x in proof.examples(chain.kinds, chain.steps))
 

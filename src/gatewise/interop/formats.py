@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
 
 from ..errors import ModelFileError, OptionError, extras_named
 from .chain import Chain
@@ -42,9 +41,9 @@ class Format:
     Attributes:
         called: What it is, for people.
         reader: The module of `interop` that has `read(path, asked) -> Chain`.
-        runner: The one that has `answers(path, chain, asked)`: a function of x that computes with the library itself,
-            as `chain.run` does with ours, and that library with its version.
-        packages, install: What `answers` needs, and how to get it.
+        runner: The one that has `start()`, which imports the library itself, and `answers(path, asked)`: a function of
+            x that computes with it, as `chain.run` does with ours, and the library with its version.
+        packages, install: What `start` needs, and how to get it.
     """
 
     called: str
@@ -56,22 +55,8 @@ class Format:
     def read(self, path: str, asked: Asked) -> Chain:
         """The chain that the file is. ModelFileError or OptionError, on one line, if it is none."""
         with extras_named():
-            found: Chain = _module(self.reader).read(path, asked)
+            found: Chain = import_module(f".{self.reader}", __package__).read(path, asked)
         return found
-
-    def answers(self, path: str, chain: Chain, asked: Asked) -> tuple[Callable[[Any], Any], str] | None:
-        """The file in its own library; None where that is not installed. CannotRunError if it does not take it."""
-        try:
-            found: tuple[Callable[[Any], Any], str] = _module(self.runner).answers(path, chain, asked)
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] not in self.packages:
-                raise
-            return None
-        return found
-
-
-def _module(name: str) -> Any:
-    return import_module(f".{name}", __package__)
 
 
 FORMATS = {
@@ -108,7 +93,7 @@ def format_of(path: str) -> str:
     """
     if os.path.isdir(path):
         saved = os.path.exists(os.path.join(path, "saved_model.pb"))
-        how = "is a SavedModel of TensorFlow. Save it as .keras first: model.save('model.keras')"
+        how = "is a SavedModel of TensorFlow. Load it with Keras and save it as .keras first: model.save('model.keras')"
         raise ModelFileError(f"'{path}' {how if saved else 'is a folder, where a file is wanted'}")
     try:
         with open(path, "rb") as file:

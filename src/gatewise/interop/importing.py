@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from ..tasks.classify.architecture import forward as of_classifier
 from ..tasks.sequential.estimator import Sequential
 from ..tasks.sequential.predictor import last_activation
 from ..tasks.sequential.texts import Tokens, kind_of
+from . import proof_process
 from .as_classifier import classifier
 from .as_generator import generator
 from .chain import Chain
-from .formats import OF_WEIGHTS, Asked, Format, chosen, format_of
+from .formats import OF_WEIGHTS, Asked, chosen, format_of
 from .proof import Answers, CannotRunError, Proof, compared, examples, logarithms, prove
 
 Array = np.ndarray
@@ -114,7 +116,7 @@ def import_model(
     form = chosen(name)
     chain = form.read(path, asked)
     made = _made(chain, task, tokens, names, _training(path, name, chain), columns)
-    proof = _proof(form, path, chain, asked, made)
+    proof = _proof(name, path, chain, asked, made)
     notes = (*chain.notes, *made.notes)
     made.model.provenance_["imported"] |= {"notes": list(notes), "proof": asdict(proof)}
     made.model.save(output)
@@ -126,14 +128,16 @@ class _Made:
     """A model of a chain.
 
     Attributes:
-        ours: From tokens of the file, or numbers, to what is compared.
-        theirs: The same of answers of the file's own library.
+        ours: From an example to what is compared.
+        given: From an example to what the file's own library gets.
+        theirs: From what that answers to what is compared.
         notes: What was left out, or why it is no other model.
     """
 
     model: Any
     ours: Answers
-    theirs: Callable[[Answers], Answers]
+    given: Callable[[Array], Array]
+    theirs: Callable[[Any], Any]
     notes: tuple[str, ...] = ()
 
 
@@ -157,7 +161,7 @@ def _made(
     options = {"vocabulary": tokens, "classes": names, "training": training, **columns}
     model = Sequential.of(chain.kinds, chain.tensors(), **options)
     ours = compared(chain.kinds, lambda x: sequential.forward(model._net, chain.kinds, x))
-    return _Made(model, ours, lambda answers: compared(chain.kinds, answers), notes)
+    return _Made(model, ours, np.asarray, compared(chain.kinds, np.asarray), notes)
 
 
 def _generator(chain: Chain, tokens: Tokens, training: Mapping[str, Any]) -> _Made:
@@ -170,11 +174,8 @@ def _generator(chain: Chain, tokens: Tokens, training: Mapping[str, Any]) -> _Ma
         y, _ = of_generator(model._net, places[x % len(places)])
         return logarithms(ops.softmax(y[..., places], -1))
 
-    def theirs(answers: Answers) -> Answers:
-        return lambda x: _chances(chain, np.asarray(answers(known[x % len(known)]))[..., known])
-
     notes = (f"tokens left out, which no text holds: {left_out}",) if left_out else ()
-    return _Made(model, ours, theirs, notes)
+    return _Made(model, ours, lambda x: known[x % len(known)], lambda y: _chances(chain, y[..., known]), notes)
 
 
 def _classifier(
@@ -191,10 +192,7 @@ def _classifier(
         y = of_classifier(model._net, {"words": words, "lengths": np.full(words.shape[1], len(words))})
         return y[:, 1:] if single else logarithms(y)
 
-    def theirs(answers: Answers) -> Answers:
-        return lambda x: _chances(chain, np.asarray(answers(known[x % len(known)])))
-
-    return _Made(model, ours, theirs)
+    return _Made(model, ours, lambda x: known[x % len(known)], partial(_chances, chain))
 
 
 def _chances(chain: Chain, y: Array) -> Array:
@@ -207,15 +205,17 @@ def _chances(chain: Chain, y: Array) -> Array:
     return logarithms(ops.softmax(y, -1))
 
 
-def _proof(form: Format, path: str, chain: Chain, asked: Asked, made: _Made) -> Proof:
+def _proof(name: str, path: str, chain: Chain, asked: Asked, made: _Made) -> Proof:
+    form, inputs = chosen(name), list(examples(chain.kinds, chain.steps))
     try:
-        found = form.answers(path, chain, asked)
+        found = proof_process.answers(name, path, asked, [made.given(x) for x in inputs])
     except CannotRunError as error:
         return Proof(form.packages[0], reason=str(error))
     if found is None:
         return Proof(form.packages[0], install=form.install)
-    answers, peer = found
-    return prove(made.ours, made.theirs(answers), peer, examples(chain.kinds, chain.steps))
+    peer, outputs = found
+    answers = iter(outputs)
+    return prove(made.ours, lambda x: made.theirs(next(answers)), peer, iter(inputs))
 
 
 def _training(path: str, name: str, chain: Chain) -> dict[str, Any]:

@@ -13,6 +13,15 @@ from .proof import Answers, CannotRunError
 Array = np.ndarray
 
 
+def keras_itself() -> Any:
+    """The package, on TensorFlow where that is installed. ModuleNotFoundError if it has nothing to compute with."""
+    if find_spec("tensorflow") is None:
+        os.environ.setdefault("KERAS_BACKEND", "jax" if find_spec("jax") else "torch")
+    import keras
+
+    return keras
+
+
 def loaded(path: str | os.PathLike[str]) -> tuple[Answers, str]:
     """A function of x as `chain.run` takes it, and Keras with its version.
 
@@ -20,10 +29,7 @@ def loaded(path: str | os.PathLike[str]) -> tuple[Answers, str]:
         ModuleNotFoundError: Keras, or what it computes with, is not installed.
         CannotRunError: Keras does not load the file.
     """
-    if find_spec("tensorflow") is None:
-        os.environ.setdefault("KERAS_BACKEND", "jax" if find_spec("jax") else "torch")
-    import keras
-
+    keras = keras_itself()
     try:
         # With its safe mode; and `read_keras` takes no code of a file.
         model = keras.saving.load_model(path, compile=False)

@@ -9,24 +9,30 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import OptionError
-from .chain import Chain
-from .keras_loaded import loaded
+from .keras_files import read_here
+from .keras_loaded import keras_itself, loaded
 from .proof import Answers, CannotRunError
+from .read_keras import chain_of
 from .write_keras import write
 
 _SAFE = (3, 12)  # versions before it import what a stranger's configuration names, in spite of their safe mode
 
 
-def answers(path: str | os.PathLike[str], chain: Chain, asked: Any = None) -> tuple[Answers, str]:
+def start() -> None:
+    """Import Keras. ModuleNotFoundError if it, or what it computes with, is not installed."""
+    keras_itself()
+
+
+def answers(path: str | os.PathLike[str], asked: Any = None) -> tuple[Answers, str]:
     """The model of a file in Keras, as `chain.run` computes it: a function of x, and Keras with its version.
 
     Keras 3 takes a hard sigmoid of Keras 2 for one of its own and refuses many an older file. So what a version before
     3 wrote runs there as `write_keras` writes it again.
 
     Raises:
-        ModuleNotFoundError: Keras, or what it computes with, is not installed.
         CannotRunError: Keras cannot run it, or not without danger.
     """
+    chain = chain_of(read_here(path))
     if int(chain.version.partition(".")[0]) >= 3:
         installed = version("keras")
         if tuple(map(int, installed.split(".")[:2])) < _SAFE:

@@ -9,28 +9,32 @@ from typing import Any
 import numpy as np
 
 from ..runtime.sequential import Dense, Embedding, Pooling, Recurrent, Scaling
-from .chain import Chain
 from .formats import Asked, format_of
 from .pickles import HOLDERS
-from .read_torch import GATES, modules_of, said_of
+from .read_torch import GATES, modules_of, read, said_of
 
 
-def answers(path: str, chain: Chain, asked: Asked) -> tuple[Callable[[Any], Any], str]:
+def start() -> None:
+    """Import torch. ModuleNotFoundError if it is not installed."""
+    import torch  # noqa: F401
+
+
+def answers(path: str, asked: Asked) -> tuple[Callable[[Any], Any], str]:
     """A function of x as `chain.run` takes it, and torch with its version."""
     import torch
     from torch import nn
 
-    from .torch_chain import Chain as InTorch
-    from .torch_chain import activated
+    from .torch_chain import TorchChain, activated, last_state, pooled
 
     version = f"torch {torch.__version__.partition('+')[0]}"
     if said_of(path) is not None:
-        return on_arrays(InTorch(path)), version
+        return on_arrays(TorchChain(path)), version
+    chain = read(path, asked)
     modules = {module.name: module.weights for module in modules_of(_tensors(path))}
     layers = {name: _layer(nn, own, asked) for name, own in modules.items() if "weight_ih_l0" in own}
 
     def run(y: Any) -> Any:
-        ends, done = None, set()
+        state, done = None, set()
         for placed in chain.layers:
             name = placed.name.rpartition(" ")[0] if isinstance(placed.layer, Recurrent) else placed.name
             own: Mapping[str, Any] = modules.get(name, {})
@@ -40,13 +44,11 @@ def answers(path: str, chain: Chain, asked: Asked) -> tuple[Callable[[Any], Any]
                 case Recurrent() as layer:
                     if name not in done:  # one module of torch has all layers of its stack
                         y, state = layers[name](y)
-                        ends = state[0] if isinstance(state, tuple) else state
                         done.add(name)
                     if layer.outputs == "end":
-                        assert ends is not None
-                        y = torch.cat([*ends[-2 if layer.direction == "both" else -1 :]], -1)
+                        y = last_state(state, layer.direction == "both")
                 case Pooling(of=how):
-                    y = {"last": y[-1], "first": y[0], "mean": y.mean(0), "max": y.amax(0)}[how]
+                    y = pooled(how, y)
                 case Dense() as layer:
                     y = activated(layer.activation, nn.functional.linear(y, own["weight"], own.get("bias")))
                 case Scaling():

@@ -8,7 +8,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 
-class Chain(nn.Module):
+class TorchChain(nn.Module):
     """Layers that read one another's output: tokens (T, B), or numbers (T, B, D), in; steps come first."""
 
     def __init__(self, path: str):
@@ -25,11 +25,10 @@ class Chain(nn.Module):
             match said["kind"]:
                 case "recurrent":
                     x, state = layer(x)
-                    if said["outputs"] == "end":  # the last state of each direction
-                        h = state[0] if said["torch"] == "LSTM" else state
-                        x = torch.cat([*h], -1)
+                    if said["outputs"] == "end":
+                        x = last_state(state, said["direction"] == "both")
                 case "pooling":
-                    x = {"last": x[-1], "first": x[0], "mean": x.mean(0), "max": x.amax(0)}[said["of"]]
+                    x = pooled(said["of"], x)
                 case "repeat":
                     x = x.expand(said["length"], *x.shape)
                 case "flatten":
@@ -61,6 +60,17 @@ def _module(said: dict[str, Any]) -> nn.Module:
             found.weight, found.bias = (nn.Parameter(torch.zeros(said["size"])) for _ in range(2))
             return found
     return nn.Identity()
+
+
+def last_state(state: Any, both: bool) -> Tensor:
+    """Of the last layer that a recurrent module has, in one direction or both."""
+    h = state[0] if isinstance(state, tuple) else state
+    return torch.cat([*h[-2 if both else -1 :]], -1)
+
+
+def pooled(how: str, x: Tensor) -> Tensor:
+    found: Tensor = {"last": x[-1], "first": x[0], "mean": x.mean(0), "max": x.amax(0)}[how]
+    return found
 
 
 def activated(name: str, x: Tensor) -> Tensor:

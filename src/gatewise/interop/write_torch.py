@@ -72,10 +72,9 @@ def answers(path: Path, chain: Chain, suffix: str) -> tuple[Answers, str]:
     """What was written, run by torch; and torch with its version."""
     import torch
 
-    from .torch_chain import Chain as InTorch
+    from .torch_chain import TorchChain
 
-    module = _of_pt(path, chain) if suffix == ".pt" else InTorch(str(path))
-
+    module = _of_pt(path, chain) if suffix == ".pt" else TorchChain(str(path))
     return on_arrays(module), f"torch {torch.__version__.partition('+')[0]}"
 
 
@@ -86,9 +85,9 @@ def _of_pt(path: Path, chain: Chain) -> Any:
     import torch
     from safetensors.torch import save_file
 
-    from .torch_chain import Chain as InTorch
+    from .torch_chain import TorchChain
 
     with TemporaryDirectory() as folder:
         beside = Path(folder) / "weights.safetensors"
         save_file(torch.load(path, weights_only=True), beside, metadata={LAYERS: json.dumps(said(chain))})
-        return InTorch(str(beside))
+        return TorchChain(str(beside))

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 
 from ...errors import ModelFileError
-from ..chain import Chain
 from ..formats import Asked
 from .reading import read_whole
 
 
-def answers(path: str, chain: Chain, asked: Asked) -> tuple[Callable[[Any], Any], str]:
+def start() -> None:
+    """Import onnxruntime. ModuleNotFoundError if it is not installed."""
+    import onnxruntime  # noqa: F401
+
+
+def answers(path: str, asked: Asked) -> tuple[Callable[[Any], Any], str]:
     """A function of x as `chain.run` takes it, and onnxruntime with its version."""
     import onnxruntime
 
