@@ -14,7 +14,7 @@ from gatewise.errors import OptionError
 from gatewise.interop import import_model, proof
 from gatewise.interop.cells import cell_of
 from gatewise.interop.exporting import export_chain
-from gatewise.interop.torch_chain import Chain as InTorch
+from gatewise.interop.torch_chain import TorchChain
 from gatewise.runtime import sequential
 from gatewise.runtime.sequential import Activation, Dense, Embedding, Flatten, Pooling, Recurrent, Repeat, Scaling
 from gatewise.tasks.sequential.estimator import Sequential
@@ -101,7 +101,7 @@ def test_a_model_that_writes_text(capsys):
     assert "proved by torch" in capsys.readouterr().out
     ids = torch.tensor([[characters.index(c)] for c in "the c"])
     with torch.no_grad():
-        scores = InTorch("text.safetensors")(ids)[-1, 0]
+        scores = TorchChain("text.safetensors")(ids)[-1, 0]
     model = gatewise.load("text.gatewise")
     assert characters[int(scores.argmax())] == "".join(model.sample("the c", length=1, temperature=0.0))
     import_model("text.safetensors", "again.gatewise", task="generate", vocabulary=characters)
@@ -167,5 +167,5 @@ def test_a_classifier_that_learned_here(folder):
     words = model.inputs_.text.words
     tokens = torch.tensor([[2 + words.index(word)] for word in ("cold", "and", "dull")])
     with torch.no_grad():
-        found = InTorch("out.safetensors")(tokens)[0]
+        found = TorchChain("out.safetensors")(tokens)[0]
     np.testing.assert_allclose(found.numpy(), model.predict_proba(["cold and dull"])[0], atol=1e-6)

@@ -16,7 +16,7 @@ from gatewise.cli import main
 from gatewise.errors import ModelFileError, OptionError
 from gatewise.interop import import_model, proof
 from gatewise.interop.importing import read_classes, read_vocabulary
-from gatewise.interop.torch_chain import Chain as InTorch
+from gatewise.interop.torch_chain import TorchChain
 
 
 class Classifier(nn.Module):
@@ -210,7 +210,7 @@ def test_a_classifier_of_texts_is_one_of_ours(outputs, pooled, capsys):
     with torch.enable_grad():
         assert main(["explain", "m.gatewise", "--text", "a very bad film"]) == 0
     assert main(["export", "m.gatewise", "--to", "torch", "-o", "out.safetensors"]) == 0
-    exported = InTorch("out.safetensors")(torch.tensor([[6], [2], [3], [1]]))[0]
+    exported = TorchChain("out.safetensors")(torch.tensor([[6], [2], [3], [1]]))[0]
     np.testing.assert_allclose(exported.numpy(), wanted.numpy(), atol=1e-6)
     assert main(["info", "m.gatewise"]) == 0
     said = capsys.readouterr().out
@@ -387,7 +387,7 @@ def test_the_verb(capsys):
     ("make", "says"),
     [
         (lambda path: path.mkdir(), "is a folder, where a file is wanted"),
-        (lambda path: (path.mkdir(), (path / "saved_model.pb").touch()), "SavedModel of TensorFlow. Save it as .keras"),
+        (lambda path: (path.mkdir(), (path / "saved_model.pb").touch()), "SavedModel of TensorFlow. Load it with Keras and save it as .keras"),
         (lambda path: path.touch(), "is empty"),
         (lambda path: path.write_text("a,b\n1,2\n"), "a file that nothing here recognises"),
         (lambda path: path.write_bytes(b"PK\x03\x04" + b"\0" * 40), "is a damaged archive"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,9 @@ from .proof import Answers, CannotRunError
 from .read_keras import chain_of
 from .write_keras import write
 
-_SAFE = (3, 12)  # versions before it import what a stranger's configuration names, in spite of their safe mode
+# Versions before it run code or read other files that a stranger's file names, in spite of their safe mode: 3.12.0 reads
+# weights from outside the file (CVE-2026-1669), and fixes of such holes went on to 3.15.1.
+_SAFE = (3, 15, 1)
 
 
 def start() -> None:
@@ -35,8 +38,10 @@ def answers(path: str | os.PathLike[str], asked: Any = None) -> tuple[Answers, s
     chain = chain_of(read_here(path))
     if int(chain.version.partition(".")[0]) >= 3:
         installed = version("keras")
-        if tuple(map(int, installed.split(".")[:2])) < _SAFE:
-            raise CannotRunError(f"Keras {installed} may run code that a file names. Update it: pip install -U keras")
+        if tuple(map(int, re.findall(r"\d+", installed)[:3])) < _SAFE:
+            raise CannotRunError(
+                f"Keras {installed} may run code or read files that a file names. Update it: pip install -U keras"
+            )
         return loaded(path)
     with TemporaryDirectory() as folder:
         again = Path(folder) / "model.keras"
