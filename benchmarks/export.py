@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from gatewise import export
 from gatewise.bench.contest import Spread
+from gatewise.bundle import read_header
 from gatewise.tasks import step_model
 
 from .record import write, write_table
@@ -93,7 +94,7 @@ def main(path: str) -> None:
                 rates[label].append(float(done.stdout))
     for label, row in rows.items():
         row["tokens a second"] = Spread.of(rates[label]).document()
-    said = {"model": model.title, "weights": model.recording.weights, "load": os.getloadavg()[0], "rows": rows}
+    said = {"model": model.title, "weights": read_header(path).weights, "load": os.getloadavg()[0], "rows": rows}
     write("export", QUESTION, said)
     write_table(PAGE, "sizes", table(rows))
 

@@ -3,7 +3,7 @@ import inspect
 import pytest
 
 from gatewise import errors
-from gatewise.errors import GatewiseError, MissingExtra, ShapeError, suggest
+from gatewise.errors import GatewiseError, MissingExtra, ShapeError, no_column, suggest
 
 OURS = [
     c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, GatewiseError) and c is not GatewiseError
@@ -51,3 +51,15 @@ def test_of_many_names_a_hundred_are_listed():
 
 def test_without_a_near_miss_all_are_listed_in_order():
     assert suggest("cell", "zzz", ["lstm", "gru"]) == "no cell named 'zzz'. Known: gru, lstm."
+
+
+@pytest.mark.parametrize(
+    ("only", "separator"), [("a;b;c", "';'"), ("a,b;c,d,e", "','"), ("a\tb", "tab"), ("a b c", "tab"), ("a|b", "'|'")]
+)
+def test_one_column_that_looks_like_several_is_to_be_separated(only, separator):
+    assert no_column("b", [only]).endswith(f"its columns, add --separator {separator}")
+
+
+def test_other_columns_are_suggested_as_any_name():
+    for known in ([], ["bc"], ["a b"], ["a;b", "c;d"]):
+        assert no_column("x", known) == suggest("column", "x", known)

@@ -18,7 +18,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
@@ -110,6 +110,17 @@ class Header:
     def values(self) -> int:
         """Number of values in all tensors, but for the scales of compressed ones."""
         return sum(math.prod(shape) for name, (_, shape) in self.tensors.items() if name not in self.scales)
+
+    @property
+    def plain(self) -> set[str]:
+        """Tensors that hold what plain methods know, which is no weight."""
+        return {name for name in self.tensors if name.startswith("plain.")}
+
+    @property
+    def weights(self) -> int:
+        """How many numbers the network has learned: one that it uses twice counts once."""
+        own = self.tensors.keys() - self.plain
+        return replace(self, tensors={name: self.tensors[name] for name in own}).values
 
     @property
     def scales(self) -> set[str]:

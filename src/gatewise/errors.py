@@ -104,6 +104,19 @@ def quoted(name: str) -> str:
     return name if re.search(r"\w", name) and name.isprintable() and name == name.strip() else repr(name)
 
 
+def no_column(name: str, known: Iterable[str], kind: str = "column") -> str:
+    """`suggest` of columns; if there is but one, whose name looks like several, also how to separate them."""
+    names = [*known]
+    only = names[0] if len(names) == 1 else ""
+    mark = max(";\t|,", key=only.count)
+    if mark not in only:
+        if name not in only.split():
+            return suggest(kind, name, names)
+        mark = "\t"  # in names it is read as a space
+    said, written = ("tabs separate", "tab") if mark == "\t" else (f"'{mark}' separates", f"'{mark}'")
+    return f"no {kind} named '{name}', only {only!r:.80}. If {said} its columns, add --separator {written}"
+
+
 def suggest(kind: str, name: str, known: Iterable[str], listing: str = "") -> str:
     """The message for an unknown name: the closest known one, or those that are known."""
     names = sorted(known)

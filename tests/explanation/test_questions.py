@@ -98,6 +98,12 @@ def test_the_only_answer_there_is_has_none_to_be_compared_with():
         pair("token", Ask(), ["a"], np.zeros(1))
 
 
+def test_numbers_have_no_other_answer_to_be_compared_with(tmp_path):
+    model, data = opened_with("generate_numbers", tmp_path, "evaluate")
+    with pytest.raises(OptionError, match="against='x' is for models of text.* no other answer to compare with"):
+        question(model, data, 0, Ask(against="x"))
+
+
 def test_a_row_without_steps_is_named(tmp_path):
     model = gatewise.load(opened("tag_entities", tmp_path))
     with pytest.raises(DataError, match="there is no step in row 0"):

@@ -235,7 +235,7 @@ def test_layers_that_do_not_fit_are_refused():
         ([dense(torch.nn.Linear(4, 2))], "no recurrent layer"),
         ([lstm, embedding(torch.nn.Embedding(3, 3))], "an embedding can only be its first layer"),
         ([Placed(Masking()), embedding(torch.nn.Embedding(3, 4)), lstm], "an embedding can only be its first layer"),
-        ([Placed(lstm.layer, directed({"weight_ih": np.zeros((12, 4))}))], "weight_hh_l0 has the shape None"),
+        ([Placed(lstm.layer, directed({"weight_ih": np.zeros((12, 4))}))], "'weight_hh_l0' has the shape None"),
         ([Placed(lstm.layer, {n: a * np.nan for n, a in lstm.weights.items()})], "NaN or infinity"),
     ]:
         with pytest.raises(ModelFileError, match=says):

@@ -1,7 +1,9 @@
 """`gatewise export --to onnx`: models of all tasks, the files, refusals."""
 
+import errno
 import io
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import onnx
 import pytest
 
 from gatewise.cli import main
-from gatewise.interop.onnx import network, running
+from gatewise.interop.onnx import network, running, writing
 from gatewise.tasks import Captioner, Classifier, Detector, Forecaster, Generator, Tagger, Transcriber, Translator
 from gatewise.tasks.classify.words import numbered_model
 
@@ -187,7 +189,8 @@ def test_translators_are_two_files(options, tmp_path, capsys):
     assert "attention" in [each.name for each in decoder.graph.output] or options["attention"] == "none"
 
 
-def test_captioners_are_two_files(tmp_path, capsys):
+def test_captioners_are_two_files(tmp_path, capsys, monkeypatch):
+    """And both are there, or none, nor their folder."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (16, 8, 8, 3)).astype(np.uint8)
     path = fitted(
@@ -199,6 +202,14 @@ def test_captioners_are_two_files(tmp_path, capsys):
     encoder, _ = exported(path, tmp_path / "out", capsys)
     shape = [dim.dim_param or dim.dim_value for dim in encoder.graph.input[0].type.tensor_type.shape.dim]
     assert shape == ["B", 8, 8, 3]
+    monkeypatch.setattr(writing, "atomic", no_space)
+    assert main(["export", str(path), "--to", "onnx", "-o", str(tmp_path / "other")]) == 2
+    assert "cannot write" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+def no_space(path):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_what_was_not_run_says_so(text_model, tmp_path, capsys, monkeypatch):
@@ -207,6 +218,14 @@ def test_what_was_not_run_says_so(text_model, tmp_path, capsys, monkeypatch):
     assert main(["export", str(text_model), "--to", "onnx", "-o", str(output)]) == 0
     assert "not proved: install onnxruntime" in capsys.readouterr().out
     assert properties(onnx.load(output))["difference"] == "not proved: install onnxruntime"
+
+
+@pytest.mark.parametrize(("to", "name"), [("onnx", "a.onnx"), ("torch", "a.safetensors"), ("html", "a.html")])
+def test_weights_are_counted_as_fit_counts_them(to, name, text_model, tmp_path, capsys):
+    """Whatever becomes of biases of which a layer has two, and of a table that is used twice."""
+    counted = sum(weight.numel() for weight in Generator.load(text_model).model_.parameters())
+    assert main(["export", str(text_model), "--to", to, "-o", str(tmp_path / name), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["weights"] == counted
 
 
 def test_a_wrong_file_is_not_kept(text_model, tmp_path, capsys, monkeypatch):
@@ -234,7 +253,9 @@ def test_refusals(text_model, tmp_path, capsys):
         return capsys.readouterr().err
 
     onnx_of = (text_model, "--to", "onnx", "-o")
-    assert "Did you mean 'scan'" in refused(*onnx_of, tmp_path / "a.onnx", "--operator", "scn")
+    said = refused(*onnx_of, tmp_path / "a.onnx", "--operator", "scn")
+    assert said.startswith("gatewise: ")
+    assert "Did you mean 'scan'" in said
     assert "--operator is of onnx" in refused(text_model, "--to", "c", "-o", tmp_path / "c", "--operator", "scan")
     assert "int8" in refused(*onnx_of, tmp_path / "a.onnx", "--weights", "int8")
     assert "there is no folder" in refused(*onnx_of, tmp_path / "no" / "a.onnx")

@@ -194,8 +194,8 @@ REFUSED = {
         onnx.helper.make_attribute("activation_beta", [0.5])
     ),
     "a number for each step or sequence": each_step,
-    "of shape": lambda model: model.graph.initializer[1].dims.__setitem__(0, 3),
-    "axes": lambda model: model.graph.input[0].type.tensor_type.shape.dim.pop(),
+    "do not fill their shape (3, 24, 5)": lambda model: model.graph.initializer[1].dims.__setitem__(0, 3),
+    "its input 'x' has 1 axes": lambda model: model.graph.input[0].type.tensor_type.shape.dim.pop(),
     "no nodes": lambda model: model.graph.ClearField("node"),
 }
 
@@ -206,7 +206,7 @@ def test_what_is_no_chain_is_refused_by_name(what, tmp_path, capsys):
     path = changed(classifier(tmp_path / "model.onnx", end=end), REFUSED[what])
     assert main(["import", str(path), "-o", str(tmp_path / "out.gatewise")]) == 2
     error = capsys.readouterr().err
-    assert what in error or "cannot be read" in error
+    assert what in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out.gatewise").exists()
 

@@ -387,7 +387,7 @@ def test_the_verb(capsys):
     ("make", "says"),
     [
         (lambda path: path.mkdir(), "is a folder, where a file is wanted"),
-        (lambda path: (path.mkdir(), (path / "saved_model.pb").touch()), "SavedModel of TensorFlow. Load it with Keras and save it as .keras"),
+        (lambda path: (path.mkdir(), (path / "saved_model.pb").touch()), "is a SavedModel of TensorFlow. Load it"),
         (lambda path: path.touch(), "is empty"),
         (lambda path: path.write_text("a,b\n1,2\n"), "a file that nothing here recognises"),
         (lambda path: path.write_bytes(b"PK\x03\x04" + b"\0" * 40), "is a damaged archive"),

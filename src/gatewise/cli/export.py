@@ -41,6 +41,7 @@ def export(
 ) -> None:
     """Write a model as C, as a page, or for another library, run it there, and say how far off it is."""
     from .. import export as exporters
+    from ..bundle import read_header
     from ..files import size_text
     from ..interop.exporting import TARGETS
     from ..tasks import step_model
@@ -61,7 +62,8 @@ def export(
     kind = weights or target.KINDS[0]
     exporters.check(output, folder=to == "c", force=force)
     said = step_model(model, exporters.rounding(kind, to, target.KINDS), to)
-    note(f"{said.title} {said.recording.weights:,} weights in {kind}")
+    count = read_header(model).weights
+    note(f"{said.title} {count:,} weights in {kind}")
     done = exporters.write(said, to, kind, output)
     changed = 0.0
     if kind != "float32":
@@ -78,7 +80,7 @@ def export(
     document = {
         "files": [str(file) for file in done.files],
         "bytes": size,
-        "weights": said.recording.weights,
+        "weights": count,
         "kind": kind,
         "steps": len(said.examples),
         "difference": done.difference,
@@ -91,31 +93,34 @@ def _for_library(model: Path, to: str, output: Path, force: bool, json: bool) ->
     """For one of `interop.exporting.TARGETS`."""
     from dataclasses import asdict
 
+    from ..bundle import read_header
     from ..export import check
     from ..files import size_text
     from ..interop.exporting import export_chain
 
     check(output, folder=False, force=force)
     done = export_chain(model, to, output)
-    size = os.path.getsize(output)
-    document = {"files": [str(output)], "bytes": size, "weights": done.weights, "proof": asdict(done.proof)}
-    result(f"wrote {output.name} ({size_text(size)}), {done.weights:,} weights; {done.proof}", document, json)
+    size, count = os.path.getsize(output), read_header(model).weights
+    document = {"files": [str(output)], "bytes": size, "weights": count, "proof": asdict(done.proof)}
+    result(f"wrote {output.name} ({size_text(size)}), {count:,} weights; {done.proof}", document, json)
 
 
 def _for_engines(model: Path, output: Path, weights: str | None, operator: str | None, force: bool, json: bool) -> None:
     from .. import export as exporters
     from ..bundle import read_header
     from ..files import size_text
-    from ..interop.onnx import NOT_PROVED, write
+    from ..interop.onnx import NOT_PROVED, checked, write
     from ..runtime.functions import FunctionModel
     from ..tasks import onnx_model
 
     rounded = exporters.rounding(weights or "float32", ONNX, ("float32",))
+    way = checked(operator or "auto")
     said = onnx_model(model, rounded)
     exporters.check(output, folder=isinstance(said, FunctionModel) and len(said.functions) > 1, force=force)
-    count = said.weights if isinstance(said, FunctionModel) else said.recording.weights
+    header = read_header(model)
+    count = header.weights
     note(f"{said.title} {count:,} weights")
-    done = write(said, read_header(model).document, output, operator or "auto")
+    done = write(said, header.document, output, way)
     proof = NOT_PROVED
     if done.difference is not None:
         proof = f"run here by onnxruntime on {done.proved}: largest difference {done.difference:.2g}"

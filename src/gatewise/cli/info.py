@@ -72,7 +72,7 @@ def info(
         if layers:
             from ..tasks.summary import layers_table
 
-            weights = header.tensors.keys() - _plain(header) - header.scales
+            weights = header.tensors.keys() - header.plain - header.scales
             tensors = {name: list(shape) for name, (_, shape) in header.tensors.items() if name in weights}
             result("" if json else layers_table({printable(n): tuple(s) for n, s in tensors.items()}), tensors, json)
             return
@@ -103,7 +103,7 @@ def _properties(header: Header) -> Iterator[tuple[str, str]]:
     """(label, text) of each property; the known ones come first, in order of interest."""
     rest = {key: v for key, v in header.document.items() if v is not None and key not in ("format", "sha256")}
     training, task = rest.pop("training", None), rest.get("task")
-    plain = _plain(header)
+    plain = header.plain
     network, beside = (
         replace(header, tensors={name: kind for name, kind in header.tensors.items() if (name in plain) is which})
         for which in (False, True)
@@ -139,11 +139,6 @@ def _weights(compressed: Any) -> str:
         case {"weights": str(kind)}:
             return f"{kind}; what that cost was not measured"
     return _brief(compressed)
-
-
-def _plain(header: Header) -> set[str]:
-    """Tensors that hold what plain methods know, which is no weight."""
-    return {name for name in header.tensors if name.startswith("plain.")}
 
 
 def _training(rest: dict[str, Any], only_plain: bool) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..document import Names, Positive
-from ..errors import DataError, suggest
+from ..errors import DataError, no_column
 from .readers.strokes import holds_strokes
 from .sequences import Sequences
 
@@ -113,7 +113,7 @@ def _matrix(data: Sequences, names: Sequence[str]) -> np.ndarray:
     parts = []
     for name in names:
         if name not in data.steps:
-            raise DataError(f"{data.name}: {suggest('column of steps', name, data.steps)}")
+            raise DataError(f"{data.name}: {no_column(name, data.steps, 'column of steps')}")
         column = data.steps[name]
         if column.kind != "number":
             raise DataError(f"{data.name}: '{name}' is of kind {column.kind}, where numbers are needed. Leave it out")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..errors import DataError, ShapeError, suggest
+from ..errors import DataError, ShapeError, no_column, suggest
 from .tables.schema import Schema
 
 KINDS = ("number", "category", "text", "time")
@@ -104,7 +104,7 @@ class Sequences:
         for columns in (self.steps, self.static):
             if name in columns:
                 return columns[name]
-        raise DataError(f"{self.name}: {suggest('column', name, [*self.steps, *self.static])}")
+        raise DataError(f"{self.name}: {no_column(name, [*self.steps, *self.static])}")
 
     def __iter__(self) -> Iterator[Sequences]:
         return (self.take([index]) for index in range(len(self)))

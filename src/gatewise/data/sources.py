@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, OptionError, suggest
+from ..errors import DataError, OptionError, no_column
 from .readers.columns import as_table, is_column, is_series, listed
 from .readers.files import Source, files_in, is_streamed
 from .readers.strokes import BEGIN
@@ -321,7 +321,7 @@ def _columns(table: Table, roles: Roles, target: Sequence[str], static: Sequence
         learned = [name for name in table.learned.columns if name not in others]
         chosen = [name for name in learned if name in table.columns]
         if learned and not chosen:
-            raise DataError(f"{table.name}: {suggest('column', learned[0], table.columns)}")
+            raise DataError(f"{table.name}: {no_column(learned[0], table.columns)}")
     else:
         chosen = [name for name in table.usable if name not in others]
     wanted = roles.per_step and roles.with_target

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, GatewiseError, suggest
+from ..errors import DataError, GatewiseError, no_column
 from ..files import TemporaryFolder
 from .groups import likely_groups
 from .paired.caption_files import names_in, sizes_in
@@ -133,7 +133,7 @@ def summarise(
     known = {column.name: column for column in table.columns}
     for name in roles.columns:
         if name not in known:
-            raise DataError(f"{table.name}: {suggest('column', name, known)}")
+            raise DataError(f"{table.name}: {no_column(name, known)}")
     return replace(table, columns=tuple(known[name] for name in roles.columns))
 
 

@@ -17,7 +17,8 @@ from ..tasks.classify.sizing import Sizing
 from ..tasks.classify.targets import Targets
 from ..tasks.estimator import cell_from
 from ..tasks.options import names
-from ..tasks.sequential.texts import PADDING, UNKNOWN, Tokens
+from ..tasks.sequential.texts import Tokens
+from .as_ours import numbered, special, stacked
 from .chain import Chain, Placed
 
 Array = np.ndarray
@@ -43,10 +44,8 @@ def classifier(
     weights = {
         "words.weight": np.where(rows[:, None] < 0, np.float32(0), embedding.weights["weight"][np.maximum(rows, 0)]),
         **_scores(output, len(classes)),
+        **stacked(stack),
     }
-    for number, placed in enumerate(stack):
-        for name, array in placed.weights.items():
-            weights[f"layers.{name.replace('_l0', f'_l{number}')}"] = array
     model = Classifier(
         cell=cell_from({"cell": first.program}),
         bidirectional=first.direction == "both",
@@ -118,17 +117,13 @@ def _parts(chain: Chain) -> tuple[Placed, list[Placed], str, Placed]:
 
 def _words(tokens: Tokens, layer: Embedding) -> tuple[Array, list[str]]:
     """Of our tokens, their numbers in the file; and those of them that are words. OptionError if some have no name."""
-    count = layer.count
-    if len(tokens.ids) < count - 1 or max(tokens.ids) >= count:
-        raise OptionError(f"the model knows {count} tokens, and the vocabulary names {len(tokens.ids)} of them")
-    place = dict(zip(tokens.tokens, tokens.ids, strict=True))
-    unknown = next((place.pop(name) for name in UNKNOWN if name in place), -1)
-    padding = next((place.pop(name) for name in PADDING if name in place), -1)
+    place = numbered(tokens, layer)
+    padding, unknown = special(place, layer)
     if tokens.kind == "words" and any(word != word.lower() for word in place):
         raise OptionError("a classifier of ours reads words in small letters, and the vocabulary has large ones")
     if layer.mask_zero and 0 in (unknown, *place.values()):
         raise OptionError("token 0 stands for no step in this model, and for a word in the vocabulary")
-    return np.array([-1 if layer.mask_zero else padding, unknown, *place.values()]), list(place)
+    return np.array([padding, unknown, *place.values()]), list(place)
 
 
 def _scores(output: Placed, classes: int) -> dict[str, Array]:

@@ -15,7 +15,8 @@ from ..runtime.sequential import Activation, Dense, Embedding, Layer, Recurrent
 from ..tasks.estimator import cell_from
 from ..tasks.generate.estimator import Generator
 from ..tasks.generate.text.sizing import Sizing
-from ..tasks.sequential.texts import PADDING, UNKNOWN, Tokens
+from ..tasks.sequential.texts import PADDING, Tokens
+from .as_ours import numbered, special, stacked
 from .chain import Chain, Placed
 
 Array = np.ndarray
@@ -54,10 +55,8 @@ def generator(chain: Chain, tokens: Tokens, training: Mapping[str, Any]) -> tupl
         "embedding.weight": _rows(embedding.weights["weight"], ordered.rows),
         "output.weight": _rows(output.weights["weight"], ordered.rows),
         "output.bias": _rows(bias, ordered.rows, _NEVER),
+        **stacked(stack),
     }
-    for number, placed in enumerate(stack):
-        for name, array in placed.weights.items():
-            weights[f"layers.{name.replace('_l0', f'_l{number}')}"] = array
     model = Generator(
         cell=cell_from({"cell": first.program}), tokens="words" if ordered.vocabulary.kind == "words" else "characters"
     )
@@ -116,19 +115,14 @@ def _other(layers: tuple[Layer, ...]) -> OptionError:
 
 def sorted_tokens(tokens: Tokens, layer: Embedding) -> Sorted:
     """Our vocabulary of the tokens that a layer reads. OptionError if some have no name, or one is none of them."""
-    count = layer.count
-    if len(tokens.ids) < count - 1 or max(tokens.ids) >= count:
-        raise OptionError(f"the model knows {count} tokens, and the vocabulary names {len(tokens.ids)} of them")
-    place = dict(zip(tokens.tokens, tokens.ids, strict=True))
+    place = numbered(tokens, layer)
     if layer.mask_zero and (nothing := next((name for name in place if place[name] == 0 and name not in PADDING), "")):
         raise OptionError(f"token 0 stands for no step in this model, and for {nothing!r} in the vocabulary")
     if tokens.kind == "characters":
         left_out = tuple(token for token in place if len(token) != 1)
         known = Characters(token for token in place if len(token) == 1)
         return Sorted(known, np.array([place[character] for character in known.characters]), left_out)
-    unknown = next((place.pop(name) for name in UNKNOWN if name in place), -1)
-    padding = next((place.pop(name) for name in PADDING if name in place), -1)
-    padding = -1 if layer.mask_zero else padding
+    padding, unknown = special(place, layer)
     words = [word for word in place if word]
     return Sorted(Words(words), np.array([padding, unknown, *(place[word] for word in words)]))
 

@@ -66,14 +66,15 @@ class Chain:
         sequential.checked(self.kinds)
         for number, placed in enumerate(self.layers):
             wanted = dict(named_weights(placed.layer.part, ""))
-            place = placed.name or f"layer {number}"
+            place = f"{placed.name!r:.60}" if placed.name else f"layer {number}"
             for name in {**wanted, **placed.weights}:
                 has = placed.weights[name].shape if name in placed.weights else None
                 if has != wanted.get(name):
-                    raise ModelFileError(f"{place}: {name} has the shape {has}, where its sizes say {wanted.get(name)}")
+                    sizes = f"has the shape {has}, where its sizes say {wanted.get(name)}"
+                    raise ModelFileError(f"{place}: {name!r:.60} {sizes}")
             for name, array in placed.weights.items():
                 if not np.isfinite(array).all():
-                    raise ModelFileError(f"{place}: {name} holds NaN or infinity")
+                    raise ModelFileError(f"{place}: {name!r:.60} holds NaN or infinity")
 
     @property
     def kinds(self) -> tuple[Layer, ...]:

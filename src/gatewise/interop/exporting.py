@@ -50,12 +50,10 @@ class Exported:
 
     Attributes:
         path: The file.
-        weights: How many numbers are in it.
         proof: Whether it computes what the model does.
     """
 
     path: Path
-    weights: int
     proof: Proof
 
 
@@ -78,7 +76,7 @@ def export_chain(model: str | os.PathLike[str], to: str, output: Path) -> Export
     with extras_named(), atomic(output) as temporary:
         writer.write(chain, estimator, temporary, suffix)
         proof = _proof(target, writer, chain, temporary, suffix)
-    return Exported(output, sum(array.size for array in chain.tensors().values()), proof)
+    return Exported(output, proof)
 
 
 def _proof(target: Target, writer: Any, chain: Chain, path: Path, suffix: str) -> Proof:

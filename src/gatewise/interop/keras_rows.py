@@ -36,7 +36,7 @@ def row_of(kind: str, config: Mapping[str, Any], layers: Sequence[SavedLayer]) -
         elif reads != ([last] if row else []):
             much = "several inputs or states" if len(reads) > 1 else "something else than the layer before it"
             raise ModelFileError(
-                f"its layer '{layer.name:.60}' ({layer.kind:.60}) reads {much}. Gatewise reads chains, in which each "
+                f"its layer {layer.name!r:.60} ({layer.kind:.60}) reads {much}. Gatewise reads chains, in which each "
                 f"layer reads the one before it"
             )
         row.append(layer)
@@ -61,7 +61,7 @@ def _read_by(layer: SavedLayer, masks: set[str]) -> list[str]:
     """Names of the layers that it reads; masks that Keras 3 finds by itself are not among them."""
     nodes = layer.inbound or []
     if not isinstance(nodes, list) or len(nodes) > 1:
-        raise ModelFileError(f"its layer '{layer.name:.60}' stands in it more than once, or nowhere")
+        raise ModelFileError(f"its layer {layer.name!r:.60} stands in it more than once, or nowhere")
     match nodes:
         case []:
             return []
@@ -69,7 +69,7 @@ def _read_by(layer: SavedLayer, masks: set[str]) -> list[str]:
             return [*_tensors(args), *(name for name in _tensors(list(options.values())) if name not in masks)]
         case [list(entries)]:  # Keras 1, 2
             return [name for entry in entries for name in _before_3(entry, layer)]
-    raise ModelFileError(f"it says of its layer '{layer.name:.60}' nothing that Keras writes of what it reads")
+    raise ModelFileError(f"it says of its layer {layer.name!r:.60} nothing that Keras writes of what it reads")
 
 
 def _tensors(value: Any) -> Iterator[str]:
@@ -91,4 +91,4 @@ def _before_3(entry: Any, layer: SavedLayer) -> Iterator[str]:
             if any(isinstance(value, list | dict) for option in options if option for value in option.values()):
                 yield "an argument"
         case _:
-            raise ModelFileError(f"it says of its layer '{layer.name:.60}' that it reads {entry!r:.60}")
+            raise ModelFileError(f"it says of its layer {layer.name!r:.60} that it reads {entry!r:.60}")

@@ -150,7 +150,7 @@ class _Unpickler(pickle._Unpickler):
         if (module, name) in _LEFT_OUT:
             return _Nothing
         raise ModelFileError(
-            f"it holds an object of '{f'{module}.{name}'[:80]}', and only weights are read: anything else runs code. "
+            f"it holds an object of {f'{module}.{name}'[:80]!r}, and only weights are read: anything else runs code. "
             "Save weights alone: torch.save(model.state_dict(), 'weights.pt')"
         )
 
@@ -247,7 +247,7 @@ def _of_zip(path: str) -> tuple[Any, Callable[[Tensor], Array]]:
             )
         for info in members.values():
             if info.compress_type != zipfile.ZIP_STORED or info.file_size > size:
-                raise ModelFileError(f"'{info.filename[:60]}' is compressed, which PyTorch does not do")
+                raise ModelFileError(f"{info.filename[:60]!r} is compressed, which PyTorch does not do")
         if members[programs[0]].file_size > _MOST_PROGRAM:
             raise ModelFileError(f"its data.pkl has more than {_MOST_PROGRAM:,} bytes")
         order = archive.read(f"{root}byteorder") if f"{root}byteorder" in members else b"little"

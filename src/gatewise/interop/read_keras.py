@@ -75,7 +75,7 @@ class _Said:
         return found
 
     def fail(self, what: str) -> NoReturn:
-        raise ModelFileError(f"its layer '{self.name:.60}' ({self.kind:.60}) {what}")
+        raise ModelFileError(f"its layer {self.name!r:.60} ({self.kind:.60}) {what}")
 
     def flag(self, name: str) -> bool:
         return bool(self.config.get(name, False))
@@ -97,7 +97,7 @@ class _Said:
         if found == "hard_sigmoid":
             ours = layouts.layout("keras" if self.major >= 3 else "keras 2").hard_sigmoid
         if ours is None or ours not in {*sequential.ACTIVATIONS, *sequential.OF_ALL}:
-            self.fail(f"has the activation '{found:.60}', which Gatewise does not have")
+            self.fail(f"has the activation {found!r:.60}, which Gatewise does not have")
         return ours
 
 
@@ -171,7 +171,7 @@ def _inner(said: _Said) -> list[_Said]:
     frozen = [one for one in row if one.kind == "BatchNormalization" or one.config.get("trainable") is False]
     if said.legacy and frozen:
         said.fail(
-            f"is a model of its own with '{frozen[0].name:.60}', whose arrays do not learn: in .h5 they lie behind all "
+            f"is a model of its own with {frozen[0].name!r:.60}, whose arrays do not learn: in .h5 they lie behind all "
             "others. Save it as .keras"
         )
     return [replace(said, kind=one.kind, name=f"{said.name}/{one.name}", config=one.config) for one in row]

@@ -46,6 +46,11 @@ class Module:
     def recurrent(self) -> bool:
         return "weight_ih_l0" in self.weights
 
+    @property
+    def called(self) -> str:
+        """What it is, for messages."""
+        return f"{self.name!r:.60}" if self.name else "the module"
+
     def __str__(self) -> str:
         return self.name or "the module"
 
@@ -153,7 +158,7 @@ def _tensors(path: str) -> tuple[dict[str, Array], str]:
 def _refuse_empty(tensors: Mapping[str, Array]) -> None:
     for name, array in tensors.items():
         if not name.endswith(_IGNORED) and (not array.shape or not array.size):
-            raise ModelFileError(f"'{name[:60]}' has the shape {array.shape}, as no weight of a layer has")
+            raise ModelFileError(f"{name[:60]!r} has the shape {array.shape}, as no weight of a layer has")
 
 
 def _of_safetensors(path: str) -> dict[str, Array]:
@@ -169,7 +174,7 @@ def _of_safetensors(path: str) -> dict[str, Array]:
     for name, entry in entries:
         kind = str(entry["dtype"])
         if kind not in kinds:
-            raise ModelFileError(f"'{path}' has a tensor '{name[:60]}' of the type {kind}, which is no weight of ours")
+            raise ModelFileError(f"'{path}' has a tensor {name[:60]!r} of the type {kind}, which is no weight of ours")
         values = np.frombuffer(entry["data"], kinds[kind])
         if kind == "BF16":
             values = (values.astype("<u4") << 16).view("<f4")
@@ -227,7 +232,7 @@ def _refuse_other(module: Module) -> None:
     what = {1: "a normalisation of layers", 3: "a convolution", 4: "a convolution"}.get(weight.ndim, "no layer of ours")
     if "weight_ih" in names:
         what = "a single cell (nn.LSTMCell or its like). Save it as a layer: nn.LSTM has the same weights, with _l0"
-    raise ModelFileError(f"'{module}' ({', '.join(sorted(names))[:80]}) is {what}, which cannot be read")
+    raise ModelFileError(f"{module.called} ({', '.join(sorted(names))[:80]}) is {what}, which cannot be read")
 
 
 def _recurrent(module: Module, asked: Asked) -> Iterator[Placed]:
@@ -263,17 +268,18 @@ def _recurrent(module: Module, asked: Asked) -> Iterator[Placed]:
         )
         layer += 1
     if names:
-        raise ModelFileError(f"'{module}' has a weight '{min(names)[:60]}', which no recurrent layer of torch has")
+        raise ModelFileError(f"{module.called} has a weight {min(names)[:60]!r}, which no recurrent layer of torch has")
 
 
 def _kind(module: Module, own: Mapping[str, Array]) -> str:
     weight, hidden = own.get("weight_hh"), own.get("weight_hr")
     if weight is None or weight.ndim != 2 or (hidden is not None and hidden.ndim != 2):
-        raise ModelFileError(f"'{module}' has no recurrent weights of two axes")
+        raise ModelFileError(f"{module.called} has no recurrent weights of two axes")
     units = weight.shape[1] if hidden is None else hidden.shape[-1]
     gates = len(weight) / units
     if gates not in GATES:
-        raise ModelFileError(f"'{module}' has {gates:.3g} rows for each unit, where LSTM, GRU and RNN have 4, 3 and 1")
+        what = f"has {gates:.3g} rows for each unit, where LSTM, GRU and RNN have 4, 3 and 1"
+        raise ModelFileError(f"{module.called} {what}")
     return GATES[int(gates)]
 
 
@@ -282,7 +288,7 @@ def _nonlinearity(module: Module, kind: str, asked: Asked) -> str:
         return "tanh"
     if asked.nonlinearity not in ("tanh", "relu"):
         raise OptionError(
-            f"'{module}' is a plain recurrent network, and its file does not say of which nonlinearity. Add "
+            f"{module.called} is a plain recurrent network, and its file does not say of which nonlinearity. Add "
             "--nonlinearity tanh, which is torch's own default, or relu"
         )
     return asked.nonlinearity
@@ -292,8 +298,9 @@ def _asked_reads(modules: Sequence[Module], last: int, asked: Asked) -> str:
     if asked.reads is None:
         after = ", ".join(str(module) for module in modules[last + 1 :])
         raise OptionError(
-            f"the file does not say what {after} reads of '{modules[last]}': every step, the last step (y[:, -1]), the "
-            f"last state (h_n), the mean or the largest values. Add --reads {', '.join(READS[:-1])} or {READS[-1]}"
+            f"the file does not say what {after} reads of {modules[last].called}: every step, the last step "
+            "(y[:, -1]), the last state (h_n), the mean or the largest values. "
+            f"Add --reads {', '.join(READS[:-1])} or {READS[-1]}"
         )
     if asked.reads not in READS:
         raise OptionError(f"reads={asked.reads!r:.40} is none of {', '.join(READS)}")

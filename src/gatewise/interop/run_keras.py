@@ -16,8 +16,8 @@ from .proof import Answers, CannotRunError
 from .read_keras import chain_of
 from .write_keras import write
 
-# Versions before it run code or read other files that a stranger's file names, in spite of their safe mode: 3.12.0 reads
-# weights from outside the file (CVE-2026-1669), and fixes of such holes went on to 3.15.1.
+# Older versions run code or read other files that a stranger's file names, in spite of their safe mode. 3.8.0 starts
+# programs and 3.12.0 takes weights from other files, as tried; the last fixes of such holes came with 3.15.1.
 _SAFE = (3, 15, 1)
 
 

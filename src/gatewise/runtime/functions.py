@@ -71,11 +71,6 @@ class FunctionModel:
     digest: str
     tolerance: float = 1e-5
 
-    @property
-    def weights(self) -> int:
-        """How many numbers were learned."""
-        return sum({id(array): array.size for array in self.tensors.values()}.values())
-
     def answers(self, function: Function) -> list[dict[str, Array]]:
         """What the runtime makes of a function's examples."""
         net = network_of(self.parts, self.tensors)

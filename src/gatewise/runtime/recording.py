@@ -294,14 +294,6 @@ class Recording:
                 found |= dict.fromkeys(v for v in read if v in homes and (crossing or homes[v] is not own))
         return [vector for vector in found if vector not in self.outputs.values()]
 
-    @property
-    def weights(self) -> int:
-        """How many numbers were learned."""
-        own = [sum(map(np.size, layer.weights.values())) for layer in self.layers]
-        found = {id(op.weight): op.weight.size + op.bias.size for op in self.operations if isinstance(op, Affine)}
-        found |= {id(op.table): op.table.size for op in self.operations if isinstance(op, Embed)}
-        return sum(own) + sum(found.values())
-
 
 def needed(operations: Sequence[Operation], outputs: Iterable[Vector]) -> tuple[Operation, ...]:
     """Those that outputs or states depend on."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ...errors import DataError, suggest
+from ...errors import DataError, no_column
 from ._sources import Found, connect
 from ._timestamps import REALS, is_number, is_time, read_text
 from .schema import ANY_CSV, ColumnSchema, CSVFormat, Schema
@@ -121,7 +121,7 @@ class Table:
     def check(self, name: str) -> str:
         """The name, if there is such a column."""
         if name not in self.columns:
-            raise DataError(f"{self.name}: {suggest('column', str(name), self.columns)}")
+            raise DataError(f"{self.name}: {no_column(str(name), self.columns)}")
         return name
 
     def spoiled(self, name: str) -> str | None:

@@ -24,6 +24,11 @@ from .shown import labels_of, number_text
 
 def question(model: Any, data: Any, row: int, ask: Ask, *, encoding: str = "utf-8") -> tuple[Question, str]:
     """See `questions.question`. The step is the one that follows, behind the last one if omitted."""
+    if ask.against is not None:
+        raise OptionError(
+            f"against={ask.against!r:.40} is for models of text, whose next token is one of many. This one continues "
+            "numbers, and there is no other answer to compare with. Leave it out"
+        )
     ask.only("target", "step", task="generate")
     must_have_network(model._net)
     found = model._read_numbers(data, encoding)

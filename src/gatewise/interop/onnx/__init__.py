@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from ...errors import OptionError
 
 if TYPE_CHECKING:
+    from .operators import checked as checked
     from .running import NOT_PROVED as NOT_PROVED
     from .writing import Written as Written
     from .writing import write as write
 
-_HOME = {"NOT_PROVED": "running", "Written": "writing", "write": "writing"}  # public name -> module it lives in
+# Public name -> module it lives in.
+_HOME = {"NOT_PROVED": "running", "Written": "writing", "checked": "operators", "write": "writing"}
 __all__ = [*_HOME]
 
 

@@ -176,13 +176,13 @@ def _computed(node: Any, values: Mapping[str, Part], known: Mapping[str, Array],
         if name in values:
             return values[name]
         if name not in known:
-            raise ModelFileError(f"a Scan's body reads '{name}', which nothing makes")
+            raise ModelFileError(f"a Scan's body reads {name!r:.60}, which nothing makes")
         array = known[name]
         if array.size == 1:
             number = float(array.ravel()[0])
             return Part(1, lambda first, last: as_node(number))
         if array.ndim != 1:
-            raise ModelFileError(f"a Scan's body reads '{name}' of shape {array.shape} unit by unit")
+            raise ModelFileError(f"a Scan's body reads {name!r:.60} of shape {array.shape} unit by unit")
         return Part(len(array), lambda first, last: weights.of(name, array, first, last))
 
     kind = node.op_type

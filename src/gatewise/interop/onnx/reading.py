@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from ...errors import ModelFileError, OptionError
 from ..chain import Chain
 from ..formats import MOST_BYTES, Asked
 from .recognising import READ
-from .tracking import Data, State, Tracker, attributes_of
+from .tracking import Data, State, Tracker, array_of, attributes_of, called
 
 _MOST_NODES = 100_000
 
@@ -90,14 +90,15 @@ def _load_beside(tensor: Any, folder: str, most: int) -> int:
     where = {entry.key: entry.value for entry in tensor.external_data}
     location = where.get("location", "")
     found = os.path.realpath(os.path.join(folder, location))
+    which = f"its weights {tensor.name!r:.60}"
     if not location or os.path.commonpath([found, folder]) != folder:
-        raise ModelFileError(f"its weights '{tensor.name}' lie in '{location}', outside its folder, and are not read")
+        raise ModelFileError(f"{which} lie in {location!r:.60}, outside its folder, and are not read")
     if not os.path.isfile(found):
-        raise ModelFileError(f"its weights '{tensor.name}' lie in '{location}', which is not beside it")
+        raise ModelFileError(f"{which} lie in {location!r:.60}, which is not beside it")
     offset, length = int(where.get("offset", 0)), int(where.get("length", -1))
     size = os.path.getsize(found)
     if offset < 0 or offset > size or length > size - offset:
-        raise ModelFileError(f"its weights '{tensor.name}' go beyond the end of '{location}'")
+        raise ModelFileError(f"{which} go beyond the end of {location!r:.60}")
     length = size - offset if length < 0 else length
     if length > most:
         raise ModelFileError(f"its weights have more than {MOST_BYTES:,} bytes, and such models are not read")
@@ -113,7 +114,7 @@ def _chain(model: Any) -> Read:
     """What a graph is."""
     versions = [own.version for own in model.opset_import if own.domain in ("", "ai.onnx")]
     graph, tracker = model.graph, Tracker(opset=max(versions, default=1))
-    tracker.values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    tracker.values = {tensor.name: array_of(tensor) for tensor in graph.initializer}
     given = [value for value in graph.input if value.name not in tracker.values]
     if not given:
         raise ModelFileError("it has no input")
@@ -130,7 +131,7 @@ def _chain(model: Any) -> Read:
     last = tracker.applied(tracker.values[name])
     axes, ins = tracker.oriented(last.axes), tracker.oriented(read.axes)
     if axes not in ("TBd", "BTd", "Bd"):
-        raise ModelFileError(f"its output '{name}' has axes that no layer gives")
+        raise ModelFileError(f"its output {name!r:.60} has axes that no layer gives")
     shapes = {value.name: value.type.tensor_type.shape.dim for value in others}
     states = {
         state: tuple(0 if dim.dim_param else int(dim.dim_value) for dim in shapes[state]) for state in tracker.states
@@ -152,7 +153,7 @@ def _input(value: Any) -> tuple[Data, int]:
     rank, whole = len(kind.shape.dim), kind.elem_type in (TensorProto.INT64, TensorProto.INT32)
     if rank != (2 if whole else 3):
         raise ModelFileError(
-            f"its input '{value.name}' has {rank} axes, where tokens have 2, steps and sequences, and features 3"
+            f"its input {value.name!r:.60} has {rank} axes, where tokens have 2, steps and sequences, and features 3"
         )
     return Data("pq" if whole else "pqd"), 0 if whole else int(kind.shape.dim[-1].dim_value)
 
@@ -163,5 +164,5 @@ def _node(tracker: Tracker, node: Any) -> None:
         return
     read = READ.get(node.op_type)
     if read is None:
-        raise ModelFileError(f"it computes {node.op_type} ('{node.name}'), which Gatewise has no layer for")
+        raise ModelFileError(f"it computes {called(node)}, which Gatewise has no layer for")
     tracker.values |= dict(zip(node.output, read(tracker, node, attributes_of(node)), strict=False))

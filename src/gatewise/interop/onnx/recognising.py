@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from ...errors import CellError, ModelFileError
 from ...runtime.sequential import Activation, Dense, Embedding, Pooling, Recurrent, Scaling, last_width
@@ -15,7 +15,7 @@ from .. import layouts
 from ..cells import cell_of as named_cell
 from ..chain import directed
 from .bodies import cell_of
-from .tracking import Data, Shape, Tracker
+from .tracking import Data, Shape, Tracker, array_of, called
 
 Array = np.ndarray
 
@@ -60,7 +60,7 @@ def _passing(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
 def _cast(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     data = tracker.values[node.input[0]]
     if attributes.get("to") not in (_FLOATS if data.axes.endswith("d") else _WHOLE):
-        raise ModelFileError(f"Cast ('{node.name}') makes other numbers of what it reads")
+        raise ModelFileError(f"{called(node)} makes other numbers of what it reads")
     return [data]
 
 
@@ -82,11 +82,11 @@ def _squeeze(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     axes = attributes.get("axes")
     places = tracker.known(node.input[1], node).ravel().tolist() if axes is None and len(node.input) > 1 else axes
     if places is None:
-        raise ModelFileError(f"Squeeze ('{node.name}') does not say which axes it leaves out")
+        raise ModelFileError(f"{called(node)} does not say which axes it leaves out")
     left = list(data.axes)
     for place in sorted({place % len(left) for place in places}, reverse=True):
         if left[place] not in "Rt":
-            raise ModelFileError(f"Squeeze ('{node.name}') leaves out an axis of more than one")
+            raise ModelFileError(f"{called(node)} leaves out an axis of more than one")
         del left[place]
     return [replace(data, axes="".join(left))]
 
@@ -97,7 +97,7 @@ def _unsqueeze(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]
     data = tracker.loose(node.input[0], node)
     places = attributes.get("axes") or tracker.known(node.input[1], node).ravel().tolist()
     if not data.end or places != [0] or data.axes != "Bd":
-        raise ModelFileError(f"Unsqueeze ('{node.name}') adds an axis that no layer has")
+        raise ModelFileError(f"{called(node)} adds an axis that no layer has")
     return [replace(data, axes="RBd")]
 
 
@@ -111,7 +111,7 @@ def _reshape(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     ends = (-1, last_width([placed.layer for placed in tracker.layers])) if tracker.layers else ()
     cut = isinstance(shape, np.ndarray) and int(shape.ravel()[-1]) not in ends
     if joined == data.axes or rank != len(joined) or cut or attributes.get("axis", 1) != 1:
-        raise ModelFileError(f"{node.op_type} ('{node.name}') joins or cuts axes {data.axes}, which no layer does")
+        raise ModelFileError(f"{called(node)} joins or cuts axes {data.axes}, which no layer does")
     return [replace(data, axes=joined)]
 
 
@@ -123,17 +123,17 @@ def _gather(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     if isinstance(table, np.ndarray):
         data = tracker.data(node.input[1], node)
         if table.ndim != 2 or axis:
-            raise ModelFileError(f"Gather ('{node.name}') reads a table of shape {table.shape}, where tokens have rows")
+            raise ModelFileError(f"{called(node)} reads a table of shape {table.shape}, where tokens have rows")
         layer = Embedding(count=len(table), size=table.shape[1])
         return [tracker.append(replace(data, name=node.name), layer, {"weight": table}, f"{data.axes}d")]
     data = tracker.loose(node.input[0], node)
     if not isinstance(index, np.ndarray) or index.size != 1:
-        raise ModelFileError(f"Gather ('{node.name}') picks what no layer does")
+        raise ModelFileError(f"{called(node)} picks what no layer does")
     if data.axes[axis] == "R" and data.end and not index.ndim:
         return [replace(data, axes=data.axes.replace("R", ""), way=int(index))]
     data = tracker.data(node.input[0], node)
     if tracker.oriented(data.axes[axis]) != "T":
-        raise ModelFileError(f"Gather ('{node.name}') picks what no layer does")
+        raise ModelFileError(f"{called(node)} picks what no layer does")
     return [_one_step(tracker, data, int(index.ravel()[0]), axis, keep=index.ndim > 0)]
 
 
@@ -151,9 +151,9 @@ def _concat(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     parts = [tracker.values.get(name) for name in node.input]
     ends = [part for part in parts if isinstance(part, Data) and part.end and part.axes == "Bd"]
     if len(ends) != 2 or len(parts) != 2 or [part.way in (k, k - 2) for k, part in enumerate(ends)] != [True, True]:
-        raise ModelFileError(f"it branches before Concat ('{node.name}'): it is no chain of layers")
+        raise ModelFileError(f"it branches before {called(node)}: it is no chain of layers")
     if attributes.get("axis") not in (1, -1) or ends[0].layers != ends[1].layers:
-        raise ModelFileError(f"Concat ('{node.name}') joins what no layer does")
+        raise ModelFileError(f"{called(node)} joins what no layer does")
     return [replace(ends[0], way=None)]
 
 
@@ -164,12 +164,12 @@ def _slice(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     axes = rest[0] % len(data.axes) if rest else np.arange(len(starts))
     strides = tracker.known(node.input[4], node).ravel() if len(node.input) > 4 and node.input[4] else np.ones(1)
     if (strides != 1).any():
-        raise ModelFileError(f"Slice ('{node.name}') leaves out steps, or turns them around")
+        raise ModelFileError(f"{called(node)} leaves out steps, or turns them around")
     if len(starts) != 1 or tracker.oriented(data.axes[axes[0]]) != "T":
-        raise ModelFileError(f"Slice ('{node.name}') cuts what no layer does")
+        raise ModelFileError(f"{called(node)} cuts what no layer does")
     place = int(starts[0])
     if (place == -1 and ends[0] < 1 << 30) or (place == 0 and ends[0] != 1):
-        raise ModelFileError(f"Slice ('{node.name}') picks more steps than one")
+        raise ModelFileError(f"{called(node)} picks more steps than one")
     return [_one_step(tracker, data, place, int(axes[0]), keep=True)]
 
 
@@ -179,7 +179,7 @@ def _pool(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     axes = attributes.get("axes")
     places = tracker.known(node.input[1], node).ravel().tolist() if axes is None and len(node.input) > 1 else axes
     if not places or len(places) != 1 or tracker.oriented(data.axes[places[0]]) != "T":
-        raise ModelFileError(f"{node.op_type} ('{node.name}') is not over steps")
+        raise ModelFileError(f"{called(node)} is not over steps")
     left = data.axes.replace(data.axes[places[0]], "t" * attributes.get("keepdims", 1))
     return [tracker.append(data, Pooling(of="mean" if node.op_type == "ReduceMean" else "max"), axes=left)]
 
@@ -189,7 +189,7 @@ def _matmul(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     matrix = tracker.known(node.input[1], node)
     data = tracker.data(node.input[0], node)
     if matrix.ndim != 2 or not data.axes.endswith("d"):
-        raise ModelFileError(f"MatMul ('{node.name}') is no product of features with a matrix")
+        raise ModelFileError(f"{called(node)} is no product of features with a matrix")
     return [replace(data, matrix=matrix.astype(np.float32), bias=None, name=node.name)]
 
 
@@ -197,11 +197,11 @@ def _matmul(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
 def _gemm(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     data, matrix = tracker.data(node.input[0], node), tracker.known(node.input[1], node)
     if attributes.get("alpha", 1.0) != 1 or attributes.get("beta", 1.0) != 1 or attributes.get("transA"):
-        raise ModelFileError(f"Gemm ('{node.name}') scales or transposes what it reads")
+        raise ModelFileError(f"{called(node)} scales or transposes what it reads")
     matrix = matrix.T if attributes.get("transB") else matrix
     bias = tracker.known(node.input[2], node).reshape(-1) if len(node.input) > 2 and node.input[2] else None
     if matrix.ndim != 2 or data.axes != "Bd":
-        raise ModelFileError(f"Gemm ('{node.name}') is no product of features with a matrix")
+        raise ModelFileError(f"{called(node)} is no product of features with a matrix")
     return [replace(data, matrix=matrix.astype(np.float32), bias=bias, name=node.name)]
 
 
@@ -209,11 +209,11 @@ def _gemm(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
 def _add(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     names = [name for name in node.input if isinstance(tracker.values.get(name), Data)]
     if len(names) != 1:
-        raise ModelFileError(f"it branches at {node.op_type} ('{node.name}'): it is no chain of layers")
+        raise ModelFileError(f"it branches at {called(node)}: it is no chain of layers")
     [other] = [name for name in node.input if name not in names]
     constant, data = tracker.known(other, node), tracker.values[names[0]]
     if constant.shape[-1:] not in ((), (constant.size,)):
-        raise ModelFileError(f"{node.op_type} ('{node.name}') has a number for each step or sequence, not each feature")
+        raise ModelFileError(f"{called(node)} has a number for each step or sequence, not each feature")
     if (
         node.op_type == "Add"
         and data.matrix is not None
@@ -232,7 +232,7 @@ def _activation(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any
     data, name = tracker.data(node.input[0], node), _named_activation(node.op_type, attributes)
     usual = -1 if tracker.opset >= 13 else 1
     if name in ("softmax", "log_softmax") and attributes.get("axis", usual) not in (-1, len(data.axes) - 1):
-        raise ModelFileError(f"{node.op_type} ('{node.name}') is not over features")
+        raise ModelFileError(f"{called(node)} is not over features")
     last = tracker.layers[-1] if tracker.layers else None
     if last is not None and isinstance(last.layer, Dense) and last.layer.activation == "linear":
         tracker.layers[-1] = replace(last, layer=replace(last.layer, activation=name))
@@ -256,7 +256,7 @@ def _named_activation(kind: str, attributes: Attributes) -> str:
 
 @_reads("LSTM", "GRU", "RNN")
 def _recurrent(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
-    kind, name = node.op_type, f"{node.op_type} ('{node.name}')"
+    kind, name = node.op_type, called(node)
     data = tracker.steps_first(tracker.data(node.input[0], node), node)
     inputs = [*node.input, *[""] * 8][:8]
     if inputs[4]:
@@ -279,9 +279,15 @@ def _recurrent(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]
         else _KINDS[kind]
     )
     usual = _GATES[kind]
-    called = [text.decode().lower() for text in attributes.get("activations") or ()] or [*usual] * ways
-    given = [tuple(_gate(each) for each in called[way * len(usual) : (way + 1) * len(usual)]) for way in range(ways)]
-    if len({*given}) > 1 or len(called) != len(usual) * ways or {"activation_alpha", "activation_beta"} & {*attributes}:
+    activations = [text.decode().lower() for text in attributes.get("activations") or ()] or [*usual] * ways
+    given = [
+        tuple(_gate(each) for each in activations[way * len(usual) : (way + 1) * len(usual)]) for way in range(ways)
+    ]
+    if (
+        len({*given}) > 1
+        or len(activations) != len(usual) * ways
+        or {"activation_alpha", "activation_beta"} & {*attributes}
+    ):
         raise ModelFileError(f"{name} has activations of its own for each direction, or with parameters")
     gates = given[0] if kind != "RNN" else ("sigmoid", *given[0])
     peephole = bool(inputs[7])
@@ -337,13 +343,13 @@ def _scan(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     ways = {*attributes.get("scan_input_directions", [0]), *attributes.get("scan_output_directions", [0])}
     axes = [*attributes.get("scan_input_axes", []), *attributes.get("scan_output_axes", [])]
     if len(ways) > 1 or any(axes) or len(body.output) != len(states) + 1:
-        raise ModelFileError(f"Scan ('{node.name}') is none of a recurrent layer")
+        raise ModelFileError(f"{called(node)} is none of a recurrent layer")
     read = [tracker.values.get(name) for name in scans]
     if not all(isinstance(each, Data) for each in read):
-        raise ModelFileError(f"Scan ('{node.name}') reads lengths of sequences, or what does not follow from its input")
+        raise ModelFileError(f"{called(node)} reads lengths of sequences, or what does not follow from its input")
     base = [replace(each, matrix=None, bias=None, name="") for each in read if isinstance(each, Data)]
     if len({*base}) > 1:
-        raise ModelFileError(f"Scan ('{node.name}') reads two values: it is no chain of layers")
+        raise ModelFileError(f"{called(node)} reads two values: it is no chain of layers")
     tracker.on(base[0])
     data = tracker.steps_first(base[0], node)
     for state in states:
@@ -352,7 +358,7 @@ def _scan(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     sizes = [int(value.type.tensor_type.shape.dim[-1].dim_value) for value in body.output]
     width = _width(read, tracker)
     known = {name: value for name, value in tracker.values.items() if isinstance(value, np.ndarray)}
-    known |= {tensor.name: numpy_helper.to_array(tensor) for tensor in body.initializer}
+    known |= {tensor.name: array_of(tensor) for tensor in body.initializer}
     try:
         found = cell_of(
             body.node,
@@ -368,7 +374,7 @@ def _scan(tracker: Tracker, node: Any, attributes: Attributes) -> list[Any]:
             width,
         )
     except CellError as error:
-        raise ModelFileError(f"Scan ('{node.name}'): {error}") from error
+        raise ModelFileError(f"{called(node)}: {error}") from error
     hidden = sizes[1] if len(sizes) > 2 else sizes[0]
     layer = Recurrent(
         program=found.cell.to_json(),

@@ -62,6 +62,20 @@ def attributes_of(node: Any) -> dict[str, Any]:
     return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
+def called(node: Any) -> str:
+    """What a node is, for messages."""
+    return f"{node.op_type} ({node.name!r:.60})" if node.name else str(node.op_type)
+
+
+def array_of(tensor: Any) -> np.ndarray:
+    """The numbers of a tensor. ModelFileError if they do not fill its shape."""
+    try:
+        return numpy_helper.to_array(tensor)
+    except ValueError as error:
+        shape = tuple(tensor.dims)
+        raise ModelFileError(f"its weights {tensor.name!r:.60} do not fill their shape {shape} ({error})") from error
+
+
 @dataclass
 class Tracker:
     """What is known of each value of a graph, and the layers that were found.
@@ -87,12 +101,12 @@ class Tracker:
         attributes, inputs = attributes_of(node), [self.values.get(name) for name in node.input if name]
         found: Any = Shape()
         if node.op_type == "Constant" and "value" in attributes:
-            found = numpy_helper.to_array(attributes["value"])
+            found = array_of(attributes["value"])
         elif node.op_type == "Constant":
             found = np.array(next(iter(attributes.values())))
         elif node.op_type == "ConstantOfShape":
             value = attributes.get("value")
-            found = Zeros() if value is None or not numpy_helper.to_array(value).any() else Shape()
+            found = Zeros() if value is None or not array_of(value).any() else Shape()
         elif inputs and isinstance(inputs[0], State):
             found = inputs[0]
         elif inputs and (isinstance(inputs[0], Zeros) or (_is_zero(inputs[0]) and node.op_type == "Expand")):
@@ -105,14 +119,14 @@ class Tracker:
         """Numbers that never change."""
         found = self.values.get(name)
         if not isinstance(found, np.ndarray):
-            raise ModelFileError(f"'{name}' of {node.op_type} ('{node.name}') changes, where weights are wanted")
+            raise ModelFileError(f"{name!r:.60} of {called(node)} changes, where weights are wanted")
         return found
 
     def data(self, name: str, node: Any) -> Data:
         """A value that follows from the input, with all that came before it applied."""
         found = self.values.get(name)
         if not isinstance(found, Data):
-            raise ModelFileError(f"'{name}' of {node.op_type} ('{node.name}') does not follow from its input")
+            raise ModelFileError(f"{name!r:.60} of {called(node)} does not follow from its input")
         found = self.applied(found)
         self.values[name] = found
         return found
@@ -133,7 +147,8 @@ class Tracker:
 
     def on(self, data: Data) -> None:
         """It has to be what the last layer gives."""
-        branch = ModelFileError(f"it branches behind '{data.name or 'its input'}': it is no chain of layers")
+        where = f"{data.name!r:.60}" if data.name else "its input"
+        branch = ModelFileError(f"it branches behind {where}: it is no chain of layers")
         if data.layers != len(self.layers):
             raise branch
         last = self.layers[-1] if self.layers else None
@@ -158,12 +173,12 @@ class Tracker:
         """What a recurrent layer reads, (T, B, d): this tells which axis is which."""
         p, q, *rest = [*data.axes]
         if rest != ["d"] or not {p, q} <= {"p", "q", "T", "B"}:
-            raise ModelFileError(f"{node.op_type} ('{node.name}') reads axes {data.axes}, where steps come first")
+            raise ModelFileError(f"{called(node)} reads axes {data.axes}, where steps come first")
         for axis, meaning in ((p, "T"), (q, "B")):
             if self.orientation.setdefault(axis, meaning) != meaning and axis in "pq":
-                raise ModelFileError(f"{node.op_type} ('{node.name}') reads sequences as steps")
+                raise ModelFileError(f"{called(node)} reads sequences as steps")
             if axis in "TB" and axis != meaning:
-                raise ModelFileError(f"{node.op_type} ('{node.name}') reads sequences as steps")
+                raise ModelFileError(f"{called(node)} reads sequences as steps")
         return replace(data, axes="TBd")
 
     def oriented(self, axes: str) -> str:
@@ -176,7 +191,7 @@ class Tracker:
         if isinstance(found, State):
             self.states.append(found.name)
         elif name and not isinstance(found, Zeros) and not _is_zero(found):
-            raise ModelFileError(f"{node.op_type} ('{node.name}') begins in a state that is not zero")
+            raise ModelFileError(f"{called(node)} begins in a state that is not zero")
 
 
 def _is_zero(value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -100,11 +100,17 @@ def _kept(
     metadata["difference"] = running.NOT_PROVED if worst is None else f"{worst:.2g} on {proved}"
     written = {path: text.graph.model("gatewise", metadata, doc).SerializeToString() for path, text in texts.items()}
     folder = next(iter(texts)).parent
+    new = not folder.exists()
     try:
         folder.mkdir(exist_ok=True)
         with ExitStack() as all_or_none:
             for path, data in written.items():
                 all_or_none.enter_context(atomic(path)).write_bytes(data)
-    except OSError as error:
+    except BaseException as error:
+        if new:
+            with suppress(OSError):
+                folder.rmdir()
+        if not isinstance(error, OSError):
+            raise
         raise OptionError(f"cannot write '{folder}': {error.strerror or error}") from error
     return Written([*texts], sum(map(len, written.values())), worst, proved)
