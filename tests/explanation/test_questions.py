@@ -100,7 +100,7 @@ def test_the_only_answer_there_is_has_none_to_be_compared_with():
 
 def test_numbers_have_no_other_answer_to_be_compared_with(tmp_path):
     model, data = opened_with("generate_numbers", tmp_path, "evaluate")
-    with pytest.raises(OptionError, match="against='x' is for models of text.* no other answer to compare with"):
+    with pytest.raises(OptionError, match=r"against='x' is for models of text.* no other answer to compare with"):
         question(model, data, 0, Ask(against="x"))
 
 

@@ -134,7 +134,9 @@ def _scores(output: Placed, classes: int) -> dict[str, Array]:
     bias = output.weights.get("bias", np.zeros(len(weight), np.float32))
     if (layer.outputs, classes) == (1, 2) and layer.activation in ("linear", "sigmoid"):
         weight, bias = np.concatenate([np.zeros_like(weight), weight]), np.concatenate([np.zeros_like(bias), bias])
-    elif layer.outputs != classes or layer.activation == "sigmoid":
+    elif layer.activation == "sigmoid":
+        raise OptionError(f"it answers with {layer.outputs} sigmoids, which are labels, and no chances of classes")
+    elif layer.outputs != classes:
         raise OptionError(
             f"there are {classes} classes, but the model answers with {layer.outputs} numbers. Name as many"
         )

@@ -22,7 +22,7 @@ def stacked(stack: Sequence[Placed]) -> dict[str, np.ndarray]:
 
 
 def numbered(tokens: Tokens, layer: Embedding) -> dict[str, int]:
-    """The number of each token. OptionError if more than one that the layer reads has no name, or one is none of them."""
+    """The number of each token. OptionError if more than one has no name, or one is none that the layer reads."""
     count = layer.count
     if len(tokens.ids) < count - 1 or max(tokens.ids) >= count:
         raise OptionError(f"the model knows {count} tokens, and the vocabulary names {len(tokens.ids)} of them")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gatewise.cli import main
 from gatewise.errors import DataError, GatewiseError, ModelFileError, OptionError
 from gatewise.interop import import_model
 from gatewise.interop.cells import cell_of
+from gatewise.metrics.classification import multilabel_scores
 from gatewise.runtime import sequential
 from gatewise.runtime.sequential import Dense, Embedding, Masking, Pooling, Recurrent
 from gatewise.tasks.sequential.texts import Tokens
@@ -299,3 +301,65 @@ def test_whatever_a_file_says_it_is_read_or_refused(make):
             model = gatewise.load("bad.gatewise")
             model.predict(["very good"] if make is texts else np.zeros((1, 2, 2), np.float32))
             model.streams()
+
+
+def labels(**how):
+    """Several sigmoids: each is the chance of a label by itself."""
+    layers = lstm(2, 4, outputs="end"), Dense(inputs=4, outputs=3, activation="sigmoid")
+    return made(*layers, classes=["red", "round", "ripe"], **how)
+
+
+def test_several_sigmoids_are_several_labels(capsys):
+    """As of a classifier: zeros and ones, a column for each, and its scores."""
+    model = labels(key="who")
+    x = np.random.default_rng(4).normal(size=(5, 3, 2)).astype(np.float32)
+    chances = np.stack(model._predictor().outputs([*x]))
+    wanted = (chances > 0.5).astype(int)
+    assert 0 < wanted.sum() < wanted.size
+    np.testing.assert_array_equal(model.predict(x), wanted)
+    found = model.evaluate(x, y=1 - wanted)["all"]
+    assert found == multilabel_scores(1 - wanted, chances.astype(np.float64))
+    assert model.evaluate(x, y=wanted)["all"]["subset_accuracy"] == 1
+    model.save("m.gatewise")
+    columns = {name: wanted[:3, place].repeat(3) for place, name in enumerate(model.classes_)}
+    table("with.csv", **columns)
+    assert main(["predict", "m.gatewise", table()]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "who,red,round,ripe"
+    assert main(["predict", "m.gatewise", "with.csv"]) == 0  # the columns of targets are not read
+    assert capsys.readouterr().out.splitlines() == lines
+    assert main(["evaluate", "m.gatewise", "with.csv"]) == 0
+    assert "all labels" in capsys.readouterr().out
+    stream = model.stream()
+    np.testing.assert_array_equal(stream.push(x[0]), wanted[0])
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({}, "no column named 'red'"),
+        ({"red": [0, 1] * 4 + [0], "ripe": [1] * 9}, "no column named 'round'"),
+        ({"red": [2] * 9, "round": [1] * 9, "ripe": [1] * 9}, "red, round, ripe hold 2"),
+        ({"red": list("aabbaabba"), "round": [1] * 9, "ripe": [1] * 9}, "red, round, ripe hold inf"),
+    ],
+    ids=["none", "two", "a number", "text"],
+)
+def test_targets_that_are_no_labels(columns, says):
+    with pytest.raises(DataError, match=re.escape(says)):
+        labels(key="who", columns="a,b").evaluate(table(**columns))
+
+
+def test_as_many_targets_as_labels():
+    with pytest.raises(DataError, match="the model has 3 labels, and the targets label are 2"):
+        labels().evaluate(np.zeros((4, 3, 2)), y=np.ones((4, 2)))
+
+
+def test_labels_of_texts():
+    words = Tokens(["good", "bad"], [0, 1], "words")
+    layers = Embedding(count=2, size=3), lstm(3, 4, outputs="end"), Dense(inputs=4, outputs=2, activation="sigmoid")
+    model = made(*layers, vocabulary=words, classes=["kind", "short"])
+    for answer in model.answers(["good bad", "bad", "good"]):
+        document = answer.document
+        chances = document["probabilities"]
+        assert document["predicted"] == [name for name, chance in chances.items() if chance > 0.5]
+        assert answer.shown.startswith(", ".join(f"{n} {chances[n]:.2f}" for n in document["predicted"]) or "no label")

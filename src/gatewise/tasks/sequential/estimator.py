@@ -16,9 +16,8 @@ from ...runtime.streams import Streams
 from ..answers import Answer
 from ..document import TrainedOn
 from ..estimator import Estimator, cell_from
-from ..options import names
 from .document import Document, Sizes, check_names
-from .evaluation import scores, sequential_report
+from .evaluation import label_scores, scores, sequential_report
 from .options import SequentialOptions
 from .predictor import Predictor
 from .stream import LiveRows, Stream, live_model
@@ -104,25 +103,31 @@ class Sequential(Estimator, SequentialOptions):
             encoding: Of text files.
 
         Returns:
-            Under "all" what `metrics.class_scores` gives of classes, and `metrics.regression_scores` of numbers.
+            Under "all" what `metrics.class_scores` gives of classes, `metrics.multilabel_scores` of labels, and
+            `metrics.regression_scores` of numbers.
 
         Raises:
             DataError: The data cannot be read, or hold no target.
         """
         predictor = self._predictor()
         sequences = predictor.read(data, y, query=query, encoding=encoding, labelled=True)
-        [name, *_] = names(self.target) or ["label"]
-        if not self.target and name not in {**sequences.steps, **sequences.static}:
-            raise DataError(f"{sequences.name} has no column '{name}'. Name the targets at the import, with --target")
-        target = sequences.column(name)
+        there = {**sequences.steps, **sequences.static}
+        if not predictor.targets and "label" not in there:
+            raise DataError(f"{sequences.name} has no column 'label'. Name the targets at the import, with --target")
+        wanted = [name for name in predictor.targets if name in there] if predictor.labels else predictor.targets[:1]
+        targets = [sequences.column(name) for name in wanted or ("label",)]
         outputs = predictor.outputs(predictor.inputs(sequences))
         rows = np.concatenate(outputs) if predictor.each_step else np.stack(outputs)
-        if not predictor.each_step and len(target) != len(sequences):  # the same at all steps, or the last one's
-            target = target[sequences.offsets[1:] - 1]
-        return {"all": scores(target, rows, self.classes_, predictor.probabilities)}
+        if not predictor.each_step:  # the same at all steps, or the last one's
+            last = sequences.offsets[1:] - 1
+            targets = [own if len(own) == len(sequences) else own[last] for own in targets]
+        if predictor.labels:
+            return {"all": label_scores(targets, rows)}
+        return {"all": scores(targets[0], rows, self.classes_, predictor.probabilities)}
 
     def predict(self, data: Any) -> list[Any]:
-        """Of each sequence a class or a number, or an array of several; of a model that answers at each step, an array.
+        """Of each sequence a class, a number, or an array of several, or of zeros and ones of labels; of a model that
+        answers at each step, an array.
 
         Args:
             data: Arrays (N, T, D), or (N, T) of tokens or of one number a step; a list of such of any lengths; texts,
@@ -134,7 +139,8 @@ class Sequential(Estimator, SequentialOptions):
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8", shard: str | None = None
     ) -> Iterator[dict[str, Any]]:
         """Answers as columns of a table: the key columns if there are any, or "sequence"; "step" where there is an
-        answer at each; and "predicted", with its "probability" if it is a class, or "predicted_0" on of many numbers.
+        answer at each; and "predicted", with its "probability" if it is a class, "predicted_0" on of many numbers, or
+        each label by its name.
 
         Args:
             data: As for `predict`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,12 +10,14 @@ import numpy as np
 
 from ...data.sequences import Column
 from ...errors import DataError
-from ...metrics.classification import class_scores, regression_scores
+from ...metrics.classification import class_scores, multilabel_scores, regression_scores
 from ..report import NOTHING_MEASURED, scores_table
 
 _COLUMNS = {
     "accuracy": ("accuracy", "{:.4f}".format),
     "macro_f1": ("macro F1", "{:.4f}".format),
+    "subset_accuracy": ("all labels", "{:.4f}".format),
+    "micro_f1": ("micro F1", "{:.4f}".format),
     "log_loss": ("log loss", "{:.4f}".format),
     "mae": ("MAE", "{:.4g}".format),
     "rmse": ("RMSE", "{:.4g}".format),
@@ -51,6 +54,36 @@ def scores(target: Column, outputs: np.ndarray, classes: Sequence[str] | None, p
     known = places >= 0
     _some(known, target)
     return class_scores(places[known], probabilities(outputs[known]).astype(np.float64))
+
+
+def label_scores(targets: Sequence[Column], outputs: np.ndarray) -> dict[str, Any]:
+    """What `metrics.multilabel_scores` gives of labels, one row of (N, outputs) each.
+
+    Args:
+        targets: Columns of zeros and ones, as many as there are labels, or one that holds all.
+
+    Raises:
+        DataError: They hold something else, other numbers of it, or nothing.
+    """
+    found = []
+    for column in targets:
+        values: Any = column.values if column.kind == "number" else [_of_zero_or_one(one) for one in column.strings()]
+        found.append(np.asarray(values, np.float64).reshape(len(column), -1))
+    truth = np.concatenate(found, 1)
+    given = ", ".join(column.name for column in targets)
+    if truth.shape != outputs.shape:
+        raise DataError(f"the model has {outputs.shape[1]} labels, and the targets {given} are {truth.shape[1]}")
+    known = np.isfinite(truth).all(1)
+    if (strange := truth[known & ~np.isin(truth, (0, 1)).all(1)]).size or np.isinf(truth).any():
+        raise DataError(f"labels are zeros and ones, but {given} hold {strange.max() if strange.size else np.inf:g}")
+    if not known.any():
+        raise DataError(f"{given}: there is no row to compare answers with")
+    return multilabel_scores(truth[known], outputs[known].astype(np.float64))
+
+
+def _of_zero_or_one(text: str | None) -> float:
+    """NaN where it is missing; infinity, which no label is, where it is something else."""
+    return {None: math.nan, "0": 0.0, "1": 1.0}.get(text, math.inf)
 
 
 def _places(target: Column, classes: Sequence[str]) -> np.ndarray:

@@ -13,6 +13,7 @@ from ...data.tables.timezones import as_written
 from ...runtime import ops, sequential
 from ...runtime.sequential import Activation, Dense, Layer, Recurrent, Scaling
 from ..answers import Answer
+from ..options import names
 from ..sharding import key_columns, names_of, predicted
 from .options import SequentialOptions
 from .reading import inputs_of, read_sequences
@@ -20,6 +21,7 @@ from .texts import Tokens
 
 Array = np.ndarray
 
+SIGMOIDS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_6")  # each the chance of a label by itself
 _STEPS = 8192  # of a batch
 _SEQUENCES = 1024  # of a chunk of `predictions`
 
@@ -50,6 +52,8 @@ class Predictor:
         self.vocabulary, self.classes = vocabulary, classes
         self.width = sequential.first_width(layers)
         self.each_step = sequential.keeps_steps(layers)
+        self.labels = classes is not None and are_labels(layers)
+        self.targets = names(options.target) or (tuple(classes or ()) if self.labels else ())
 
     def read(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", labelled: bool = False
@@ -59,6 +63,7 @@ class Predictor:
             data,
             y,
             self.options,
+            targets=self.targets,
             texts=self.vocabulary is not None,
             per_step=self.each_step,
             query=query,
@@ -70,7 +75,7 @@ class Predictor:
 
     def inputs(self, data: Sequences) -> list[Array]:
         """What is read of each sequence, see `reading.inputs_of`."""
-        return inputs_of(data, self.options, self.width, self.vocabulary)
+        return inputs_of(data, self.options, self.targets, self.width, self.vocabulary)
 
     @np.errstate(all="ignore")  # damaged weights show in what comes out
     def outputs(self, inputs: Sequence[Array]) -> list[Array]:
@@ -91,7 +96,8 @@ class Predictor:
         return found
 
     def probabilities(self, outputs: Array) -> Array:
-        """Of the classes, (..., K), of numbers that a last layer gave: scores and their logarithms become shares."""
+        """Of the classes or labels, (..., K), of numbers that a last layer gave: scores and their logarithms become
+        shares."""
         assert self.classes is not None
         name = last_activation(self.layers)
         if name == "log_softmax":
@@ -102,7 +108,10 @@ class Predictor:
         return ops.softmax(outputs, -1) if name == "linear" else outputs
 
     def decided(self, outputs: Array) -> Array:
-        """The likeliest class of each answer; without classes its numbers, or its number where it has one."""
+        """The likeliest class of each answer; zeros and ones of labels; without either its numbers, or its number where
+        it has one."""
+        if self.labels:
+            return (outputs > 0.5).astype(np.int64)
         if self.classes is not None:
             return np.array(self.classes, object)[self.probabilities(outputs).argmax(-1)]
         return outputs[..., 0] if outputs.shape[-1] == 1 else outputs
@@ -118,11 +127,16 @@ class Predictor:
             if self.classes is None or self.each_step:
                 said: Any = self.decided(outputs).tolist()
                 yield Answer(f"{said}: {text}", {"text": text, "predicted": said})
+                continue
+            chances = dict(zip(self.classes, self.probabilities(outputs).tolist(), strict=True))
+            document: dict[str, Any] = {"text": text, "probabilities": chances}
+            if self.labels:
+                document["predicted"] = [name for name in chances if chances[name] > 0.5]
+                shown = ", ".join(f"{name} {chances[name]:.2f}" for name in document["predicted"]) or "no label"
             else:
-                chances = dict(zip(self.classes, self.probabilities(outputs).tolist(), strict=True))
                 best = max(chances, key=lambda name: chances[name])
-                document = {"text": text, "predicted": best, "probabilities": chances}
-                yield Answer(f"{best} {chances[best]:.2f}: {text}", document)
+                document["predicted"], shown = best, f"{best} {chances[best]:.2f}"
+            yield Answer(f"{shown}: {text}", document)
 
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8", shard: str | None = None
@@ -150,12 +164,21 @@ class Predictor:
             yield table | self.columns(np.concatenate(outputs) if self.each_step else np.stack(outputs))
 
     def columns(self, outputs: Array) -> dict[str, Any]:
-        """(N, outputs) as columns: "predicted" and "probability" of classes; of several numbers "predicted_0" on."""
+        """(N, outputs) as columns: "predicted" and "probability" of classes, zeros and ones of each label by its name;
+        of several numbers "predicted_0" on."""
+        if self.labels:
+            decided = self.decided(outputs)
+            return {name: decided[:, place] for place, name in enumerate(self.classes or ())}
         if self.classes is not None:
             return {"predicted": self.decided(outputs), "probability": self.probabilities(outputs).max(-1)}
         if outputs.shape[-1] == 1:
             return {"predicted": outputs[:, 0]}
         return {f"predicted_{place}": outputs[:, place] for place in range(outputs.shape[-1])}
+
+
+def are_labels(layers: Sequence[Layer]) -> bool:
+    """Whether names of what a model answers are labels, any number of which may hold: it ends in several sigmoids."""
+    return sequential.last_width(layers) > 1 and last_activation(layers) in SIGMOIDS
 
 
 def last_activation(layers: Sequence[Layer]) -> str:

@@ -26,6 +26,7 @@ def read_sequences(
     y: Any,
     options: SequentialOptions,
     *,
+    targets: Sequence[str],
     texts: bool,
     per_step: bool,
     query: str | None = None,
@@ -37,12 +38,13 @@ def read_sequences(
     """Whatever `data.sources.read` takes, as sequences.
 
     Args:
+        targets: Columns of what the model should answer; "label" if there are none.
         texts: Whether the model reads texts, so that each row of a table, or line of a text file, is a sequence.
         per_step: Whether it answers at each step, so that targets are there, too.
         known: Its classes, with which lines of a text file may begin.
     """
     roles = Roles(
-        target=names(options.target),
+        target=tuple(targets),
         default_target="label",
         with_target=labelled,
         csv=options.csv_format(),
@@ -52,23 +54,30 @@ def read_sequences(
         per_step=not texts and (per_step or y is None),
         lines="labels" if texts else "rows",
         known=known,
-        labels=names(options.target) or ("label",),
+        labels=tuple(targets) or ("label",),
     )
     return read(data, y, roles, query=query, encoding=encoding, schema=schema)
 
 
-def inputs_of(data: Sequences, options: SequentialOptions, width: int | None, vocabulary: Tokens | None) -> list[Array]:
+def inputs_of(
+    data: Sequences,
+    options: SequentialOptions,
+    targets: Sequence[str],
+    width: int | None,
+    vocabulary: Tokens | None,
+) -> list[Array]:
     """Of each sequence what the model reads: tokens (T,), or numbers (T, D).
 
     Args:
+        targets: Columns that are not read.
         width: D, or None for tokens.
 
     Raises:
         DataError: There is no such column, a value is missing, or a sequence is empty.
     """
-    if vocabulary is not None and (found := _texts(data, options)) is not None:
+    if vocabulary is not None and (found := _texts(data, options, targets)) is not None:
         return [vocabulary.encode(text) for text in found]
-    ignored = {*names(options.target), "label", *names(options.key), *names(options.time)}
+    ignored = {*targets, "label", *names(options.key), *names(options.time)}
     named = () if CHANNELS in data.steps else names(options.columns)  # arrays have no names of columns
     chosen = list(named) or [name for name in data.steps if name not in ignored]
     columns = [data.column(name) for name in chosen]
@@ -103,12 +112,12 @@ def tokens_of(values: Array, name: str) -> Array:
     return found
 
 
-def _texts(data: Sequences, options: SequentialOptions) -> Sequence[str] | None:
+def _texts(data: Sequences, options: SequentialOptions, targets: Sequence[str]) -> Sequence[str] | None:
     """The texts, one of each sequence; None where there are none. Short ones, of which some come back, look like
     categories of the only step of each row."""
     alone = data.steps.values() if (data.lengths == 1).all() else ()
     columns = [column for column in (*data.static.values(), *alone) if column.kind in ("text", "category")]
-    wanted, target = names(options.columns), {*names(options.target), "label", *names(options.key)}
+    wanted, target = names(options.columns), {*targets, "label", *names(options.key)}
     for column in columns:
         if column.name in wanted or (not wanted and column.name not in target):
             return [text or "" for text in column.strings()]

@@ -182,7 +182,9 @@ class LiveRows(LiveArrays):
         several = values.ndim > (1 if self.each_step else 0)
         if not several:
             return {"predicted": np.atleast_1d(values)}
-        return {f"predicted_{place}": np.atleast_1d(values[..., place]) for place in range(values.shape[-1])}
+        predictor = self._predictor
+        columns = predictor.classes if predictor.labels else [f"predicted_{n}" for n in range(values.shape[-1])]
+        return {name: np.atleast_1d(values[..., place]) for place, name in enumerate(columns or ())}
 
 
 class LiveSteps(LiveRows):
