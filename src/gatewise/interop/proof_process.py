@@ -15,7 +15,7 @@ from .formats import Asked, chosen
 from .process import Answer, Arrays, DiedError, call, serve
 from .proof import CannotRunError
 
-PATIENCE = 300  # seconds, and one more for each MB of the file
+PATIENCE = 600  # seconds, and one more for each MB of the file
 _MEMORY = 8 << 30  # bytes that it may have, and 8 for each byte of the file
 _OF_THREADS = 64 << 20  # bytes more for each core, of which libraries have threads with stacks of their own
 
