@@ -464,7 +464,7 @@ for line in sys.stdin:
 @pytest.mark.parametrize("name", ["everything.h5", "keras_1.h5", "lstm_model.keras", "windows.keras"])
 def test_mutated_files(tmp_path, folder, name):
     """The same of many, each in a fork of one process, with its limits: to start one takes longer than to read."""
-    data, read, refused, ended = (folder / name).read_bytes(), 0, 0, 0
+    data, ends = (folder / name).read_bytes(), []
     command = [sys.executable, "-c", FORKS, str(1 << 30)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as forks:
         for seed in range(200):
@@ -473,16 +473,11 @@ def test_mutated_files(tmp_path, folder, name):
             forks.stdin.write(f"{path}\n")
             forks.stdin.flush()
             status = int(forks.stdout.readline())
-            if os.WIFEXITED(status):
-                assert os.WEXITSTATUS(status) in (0, 1), seed
-                refused += os.WEXITSTATUS(status)
-                read += not os.WEXITSTATUS(status)
-            else:  # HDF5's library crashed, or went on for ever
-                ended += 1
+            ends.append(os.WEXITSTATUS(status) if os.WIFEXITED(status) else None)
         forks.stdin.close()
-    assert read + refused + ended == 200
-    assert refused > 50
-    assert ended < 20
+    assert {*ends} <= {0, 1, None}  # read, refused in one line, and where HDF5's library crashed or went on for ever
+    assert ends.count(1) > 50
+    assert ends.count(None) < 20
 
 
 def test_a_file_that_hdf5_reads_for_ever(tmp_path, folder, monkeypatch):
