@@ -464,12 +464,10 @@ for line in sys.stdin:
 @pytest.mark.parametrize("name", ["everything.h5", "keras_1.h5", "lstm_model.keras", "windows.keras"])
 def test_mutated_files(tmp_path, folder, name):
     """The same of many, each in a fork of one process, with its limits: to start one takes longer than to read."""
-    data, ends = (folder / name).read_bytes(), []
-    command = [sys.executable, "-c", FORKS, str(1 << 30)]
+    data, ends, command = (folder / name).read_bytes(), [], [sys.executable, "-c", FORKS, str(1 << 30)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as forks:
         for seed in range(200):
-            path = tmp_path / "mutated"
-            path.write_bytes(mutated(data, seed))
+            (path := tmp_path / "mutated").write_bytes(mutated(data, seed))
             forks.stdin.write(f"{path}\n")
             forks.stdin.flush()
             status = int(forks.stdout.readline())
