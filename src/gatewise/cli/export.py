@@ -97,8 +97,16 @@ def _for_library(model: Path, to: str, output: Path, force: bool, json: bool) ->
 
     check(output, folder=False, force=force)
     done = export_chain(model, to, output)
+    if done.left_out:
+        note(done.left_out)
     size = os.path.getsize(output)
-    document = {"files": [str(output)], "bytes": size, "weights": done.weights, "proof": asdict(done.proof)}
+    document = {
+        "files": [str(output)],
+        "bytes": size,
+        "weights": done.weights,
+        "proof": asdict(done.proof),
+        "left_out": done.left_out,
+    }
     result(f"wrote {output.name} ({size_text(size)}), {done.weights:,} weights; {done.proof}", document, json)
 
 
