@@ -24,7 +24,7 @@ from gatewise.runtime.language_model import LanguageModel  # noqa: E402
 FIXTURES = Path(__file__).with_name("keras_fixtures.zip")
 WRITTEN = [  # everything but what reads from the end and answers from the start
     *("apart.keras", "autoencoder.keras", "characters.keras", "cudnn.h5", "keras_1.h5", "keras_2.h5", "lstm_model.h5"),
-    *("merges.keras", "pooled.keras", "tensorflow_2.h5"),
+    *("merges.keras", "pooled.keras", "tensorflow_2.h5", "convolved.keras", "flattened.keras"),
 ]
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Keras and jax warn of themselves
@@ -109,6 +109,7 @@ def test_what_keras_does_not_load_is_no_difference(tmp_path):
     assert found.proof.difference is None
     assert "does not load" in found.proof.reason
 
+
 def _series(count, longest, channels=2, seed=0):
     """Series of two classes, of lengths up to `longest`, and their classes."""
     random = np.random.default_rng(seed)
@@ -132,14 +133,18 @@ def _gaps(series):
 TEXTS = ["a good day to all", "what a bad one it was", "good", "", "nothing went well, nothing at all"] * 8
 CLASSIFIERS = {
     "series": lambda: _classifier().fit(*_series(40, 9)),
-    "series with gaps and heavy tails": lambda: _classifier(cell="gru").fit(_gaps(_series(40, 9)[0]), _series(40, 9)[1]),
+    "series with gaps and heavy tails": lambda: _classifier(cell="gru").fit(
+        _gaps(_series(40, 9)[0]), _series(40, 9)[1]
+    ),
     "long series": lambda: _classifier(num_layers=1, ensemble=1).fit(*_series(30, 130)),
     "in one direction": lambda: _classifier(bidirectional=False, pooling="last,max,attention").fit(*_series(40, 9)),
     "a number": lambda: _classifier(target_kind="number").fit(_series(40, 9)[0], np.arange(40) * 1000.0),
     "words": lambda: _classifier(tokens="words").fit(TEXTS, np.arange(40) % 3),
     "words and letters": lambda: _classifier(tokens="both", ensemble=2).fit(TEXTS, np.arange(40) % 5),
     "characters": lambda: _classifier(tokens="characters", pooling="last,mean").fit(TEXTS, np.arange(40) % 2),
-    "labels": lambda: _classifier(tokens="words", target_kind="labels").fit(TEXTS, np.arange(80).reshape(40, 2) // 3 % 2),
+    "labels": lambda: _classifier(tokens="words", target_kind="labels").fit(
+        TEXTS, np.arange(80).reshape(40, 2) // 3 % 2
+    ),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -37,7 +38,9 @@ def loaded(path: str | os.PathLike[str]) -> tuple[Answers, str]:
         for layer in model.layers:
             if getattr(layer, "stateful", False):
                 layer.reset_state()
-        y = model(x[0] if len(x) == 1 else x)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that a softmax over steps has a single one
+            y = model(x[0] if len(x) == 1 else x)
         outputs = y if isinstance(y, list | tuple) else [y]  # of two directions, which we give beside one another
         return np.concatenate([keras.ops.convert_to_numpy(output) for output in outputs], -1)
 

@@ -19,6 +19,7 @@ import numpy as np
 from ..bundle import plain
 from ..errors import OptionError
 from ..runtime import sequential
+from ..runtime.convolved import Convolution, Normalisation
 from . import layouts
 from .cells import recognised
 from .chain import Chain, Placed, of_direction
@@ -33,7 +34,8 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # of the members of a zip: equal models make equa
 _CELLS = {"lstm": "LSTM", "gru": "GRU", "gru_2014": "GRU", "rnn": "SimpleRNN"}
 _ACTIVATIONS = {  # ours -> Keras's
     **{name: name for name in ("linear", "sigmoid", "tanh", "relu", "relu6", "hard_tanh", "softsign", "softplus")},
-    **{name: name for name in ("exponential", "elu", "selu", "silu", "softmax", "log_softmax")},
+    **{name: name for name in ("exponential", "elu", "selu", "silu", "softmax", "log_softmax", "hard_silu", "gelu")},
+    **{name: name for name in ("mish", "log_sigmoid", "tanh_shrink", "soft_shrink")},
     layouts.LAYOUTS["keras"].hard_sigmoid: "hard_sigmoid",
 }
 # Before Keras 3 a hard sigmoid was 0.2 x + 0.5, now it is x / 6 + 0.5: the same function of weights 1.2 times as large.
@@ -125,7 +127,7 @@ def _hdf5(layers: Sequence[Written]) -> bytes:
 def _layers(chain: Chain) -> Iterator[Written]:
     """The input, and what the layers are in Keras."""
     width = sequential.first_width(chain.kinds)
-    length = next((layer.length for layer in chain.kinds if isinstance(layer, sequential.Flatten)), None)
+    length = sequential.fixed_length(chain.kinds)
     made = any(isinstance(layer, sequential.Repeat) for layer in chain.kinds)
     batch = 1 if any(layer.stateful for layer in sequential.recurrent(chain.kinds)) else None
     yield Written(
@@ -146,6 +148,7 @@ def _layers(chain: Chain) -> Iterator[Written]:
         names.add(name)
         masked = masked or kind is sequential.Masking or getattr(placed.layer, "mask_zero", False)
         yield _WRITERS[kind](placed, name, masked)
+        masked = masked and kind is not Convolution
 
 
 def _refuse(placed: Placed, what: str) -> NoReturn:
@@ -233,6 +236,23 @@ def _scaling(placed: Placed, name: str, masked: bool) -> Written:
     return Written("BatchNormalization", {"name": name, "axis": -1, "epsilon": epsilon}, {"": arrays})
 
 
+def _convolution(placed: Placed, name: str, masked: bool) -> Written:
+    layer = placed.layer
+    assert isinstance(layer, Convolution)
+    weight = placed.weights["weight"].reshape(layer.outputs, layer.length, layer.inputs)
+    options = {"filters": layer.outputs, "kernel_size": [layer.length], "strides": [layer.stride]}
+    options |= {"padding": layer.padding, "dilation_rate": [layer.dilation], "use_bias": layer.bias}
+    arrays = [weight.transpose(1, 2, 0), *([placed.weights["bias"]] if layer.bias else [])]
+    return Written("Conv1D", {"name": name, **options}, {"": arrays})
+
+
+def _normalisation(placed: Placed, name: str, masked: bool) -> Written:
+    layer = placed.layer
+    assert isinstance(layer, Normalisation)
+    arrays = [placed.weights["weight"], placed.weights["bias"]]
+    return Written("LayerNormalization", {"name": name, "epsilon": layer.epsilon}, {"": arrays})
+
+
 def _pooling(placed: Placed, name: str, masked: bool) -> Written:
     layer = placed.layer
     assert isinstance(layer, sequential.Pooling)
@@ -260,6 +280,8 @@ _WRITERS: dict[type[sequential.Layer], Callable[[Placed, str, bool], Written]] =
         "Activation", lambda placed: {"activation": _activation(placed.layer.name, placed)}
     ),
     sequential.Scaling: _scaling,
+    Normalisation: _normalisation,
+    Convolution: _convolution,
     sequential.Pooling: _pooling,
     sequential.Flatten: _weightless("Flatten", lambda placed: {}),
     sequential.Repeat: _weightless("RepeatVector", lambda placed: {"n": placed.layer.length}),

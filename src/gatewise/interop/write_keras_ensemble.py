@@ -128,7 +128,7 @@ def batches(ensemble: Ensemble) -> Iterator[tuple[tuple[Array, ...], Array]]:
             for place, x in enumerate(each):
                 found[-1][: len(x), place] = x
         yield _given(*found), np.stack([y for _, y in ensemble.examples])
-    for read, y in ensemble.examples[:3]:
+    for read, y in ensemble.examples[: 1 if ensemble.inputs.stride == 1 else 3]:
         yield _given(*(x[:, None] for x in read)), y[None]
 
 

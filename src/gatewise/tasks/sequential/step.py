@@ -11,6 +11,7 @@ from ...algebra.activations import activation
 from ...algebra.expression import OPERATIONS, Node, Size, evaluate
 from ...errors import OptionError
 from ...runtime import sequential
+from ...runtime.convolved import Convolution, Normalisation
 from ...runtime.functions import Function, FunctionModel, Input
 from ...runtime.layers import as_carried, as_tuple
 from ...runtime.sequential import Activation, Dense, Embedding, Flatten, Layer, Masking, Pooling, Recurrent, Repeat
@@ -31,14 +32,16 @@ def step_model(model: Sequential, digest: str, rounded: Rounding) -> FunctionMod
         rounded: What weights in fewer bytes make of a matrix.
 
     Raises:
-        OptionError: Some of its steps do not count.
+        OptionError: Some of its steps do not count, or it has a convolution.
     """
     layers, tensors = model.layers_, with_rounded(model._read_weights, rounded)
     if any(isinstance(layer, Masking) or (isinstance(layer, Embedding) and layer.mask_zero) for layer in layers):
         raise OptionError("it leaves out steps that are masked")
+    if any(isinstance(layer, Convolution) for layer in layers):
+        raise OptionError("it has a convolution, which goes to keras and torch alone")
     names = _states(layers)
     width = sequential.first_width(layers)
-    fixed = next((layer.length for layer in layers if isinstance(layer, Flatten)), None)
+    fixed = sequential.fixed_length(layers)
     length: int | str = fixed or "T"
     x = Input((length, "B"), whole=True) if width is None else Input((length, "B", width))
 
@@ -126,6 +129,10 @@ def _called(
                 x = _activated(net, layer.activation, part(x))
             case Activation():
                 x = _activated(net, layer.name, x)
+            case Normalisation():
+                centred = x - _mean(x)
+                scaled = centred / net.ops.pointwise("sqrt", _mean(centred * centred) + layer.epsilon)
+                x = scaled * part.weight + part.bias
             case Pooling(of="mean"):
                 x = x.mean(0)
             case Pooling(of="max"):
@@ -139,6 +146,11 @@ def _called(
             case _:  # scaling
                 x = x * part.weight + part.bias
     return {"y": x, **after}
+
+
+def _mean(x: Any) -> Any:
+    """Over features."""
+    return x.mean(len(x.shape) - 1)[..., None]
 
 
 def _shown(net: Any, layer: Recurrent, y: Any) -> Any:
