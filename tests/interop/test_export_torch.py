@@ -16,6 +16,7 @@ from gatewise.interop.cells import cell_of
 from gatewise.interop.exporting import export_chain
 from gatewise.interop.torch_chain import Chain as InTorch
 from gatewise.runtime import sequential
+from gatewise.runtime.convolved import Convolution, Normalisation
 from gatewise.runtime.sequential import Activation, Dense, Embedding, Flatten, Pooling, Recurrent, Repeat, Scaling
 from gatewise.tasks.sequential.estimator import Sequential
 
@@ -56,6 +57,17 @@ CHAINS = {
         Scaling(size=4),
         Dense(inputs=4, outputs=4, bias=False, activation="hard_sigmoid"),
         Activation(name="softplus"),
+    ),
+    "convolutions and normalised steps": (
+        Convolution(inputs=3, outputs=5, length=3, dilation=2, padding="causal"),
+        Normalisation(size=5, epsilon=1e-3),
+        Activation(name="gelu"),
+        Convolution(inputs=5, outputs=4, length=4, stride=3, padding="same", bias=False),
+        recurrent("lstm", 4, 3),
+        Convolution(inputs=3, outputs=2, length=2),
+        Activation(name="log_sigmoid"),
+        Pooling(of="mean"),
+        Dense(inputs=2, outputs=2, activation="hard_silu"),
     ),
     "an encoder and a decoder": (
         recurrent("rnn", 2, 4, outputs="end"),

@@ -242,7 +242,7 @@ def test_masked_steps_do_not_count():
         (lambda d: d["layers"].pop(), "its sizes say"),
         (lambda d: d.update(classes=["a"]), "there are 1 classes"),
         (lambda d: d["sizes"].update(output_size=4), "its sizes say"),
-        (lambda d: d["layers"][1].update(activation="gelu"), "no activation named 'gelu'"),
+        (lambda d: d["layers"][1].update(activation="glu"), "no activation named .glu"),
         (lambda d: d["layers"][0]["program"].update(after=[0, 1]), "program|cell"),
     ],
 )
