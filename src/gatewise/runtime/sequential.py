@@ -372,6 +372,12 @@ def keeps_steps(layers: Sequence[Layer]) -> bool:
     return all(layer.after in ("any", "keeps") for layer in layers)
 
 
+def gives_steps(layers: Sequence[Layer]) -> bool:
+    """Whether there is an output for each of some steps, whatever these are made of."""
+    last = next((layer.after for layer in reversed(layers) if layer.after in ("ends", "makes")), "makes")
+    return last == "makes"
+
+
 def architecture(layers: Sequence[Layer]) -> network.Block:
     """What of layers has weights: those of layer 2 begin with "layers.2."."""
     return network.Block({"layers": [layer.part for layer in layers]})

@@ -17,6 +17,7 @@ from gatewise.errors import DataError, GatewiseError, ModelFileError, OptionErro
 from gatewise.interop import import_model
 from gatewise.interop.cells import cell_of
 from gatewise.runtime import sequential
+from gatewise.runtime.convolved import Convolution
 from gatewise.runtime.sequential import Dense, Embedding, Masking, Pooling, Recurrent
 from gatewise.tasks.sequential.texts import Tokens
 
@@ -161,6 +162,10 @@ def test_a_stream_of_tokens_and_of_columns():
     [
         ((lstm(2, 4, direction="both"),), "reads a sequence from its end, too"),
         ((lstm(2, 4), Pooling(of="mean")), "its pooling layer takes all steps together"),
+        (
+            (lstm(2, 4), Convolution(inputs=4, outputs=1, length=2, padding="causal")),
+            "its convolution reads several steps together",
+        ),
         (
             (lstm(2, 4, outputs="end"), sequential.Repeat(length=3), lstm(4, 2)),
             "reads what is known at the end|together",

@@ -32,16 +32,14 @@ def step_model(model: Sequential, digest: str, rounded: Rounding) -> FunctionMod
         rounded: What weights in fewer bytes make of a matrix.
 
     Raises:
-        OptionError: Some of its steps do not count, or it has a convolution.
+        OptionError: Some of its steps do not count.
     """
     layers, tensors = model.layers_, with_rounded(model._read_weights, rounded)
     if any(isinstance(layer, Masking) or (isinstance(layer, Embedding) and layer.mask_zero) for layer in layers):
         raise OptionError("it leaves out steps that are masked")
-    if any(isinstance(layer, Convolution) for layer in layers):
-        raise OptionError("it has a convolution, which goes to keras and torch alone")
     names = _states(layers)
     width = sequential.first_width(layers)
-    fixed = sequential.fixed_length(layers)
+    fixed, more = sequential.fixed_length(layers), sequential.fewest_steps(layers) - 1
     length: int | str = fixed or "T"
     x = Input((length, "B"), whole=True) if width is None else Input((length, "B", width))
 
@@ -64,11 +62,13 @@ def step_model(model: Sequential, digest: str, rounded: Rounding) -> FunctionMod
     examples = []
     rng = np.random.default_rng(0)
     for T, B in _SIZES:
-        shape = (fixed or T, B)
+        shape = (fixed or T + more, B)
         first = rng.integers(0, layers[0].count, shape) if width is None else rng.normal(size=(*shape, width))  # type: ignore[attr-defined]
         given = {name: rng.normal(0, 0.3, (1, B, size)).astype(np.float32) for name, size in sizes.items()}
         examples.append({"x": first if width is None else first.astype(np.float32), **given})
-    steps = (length, "B") if sequential.keeps_steps(layers) else ("B",)
+    steps: tuple[int | str, ...] = ("steps", "B") if sequential.gives_steps(layers) else ("B",)
+    if sequential.keeps_steps(layers):
+        steps = (length, "B")
     out: dict[str, tuple[int | str, ...]] = {"y": (*steps, sequential.last_width(layers))}
     return FunctionModel(
         parts=sequential.architecture(layers),
@@ -95,7 +95,8 @@ def step_model(model: Sequential, digest: str, rounded: Rounding) -> FunctionMod
 def _states(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
     """Names of the states of each recurrent layer, of a model that could go on with the next step; else none."""
     own = list(sequential.recurrent(layers))
-    if not sequential.keeps_steps(layers) or any(layer.direction != "forward" for layer in own):
+    convolved = any(isinstance(layer, Convolution) for layer in layers)  # which reads steps before, too
+    if convolved or not sequential.keeps_steps(layers) or any(layer.direction != "forward" for layer in own):
         return []
     return [tuple(f"layer{k}_{carried}" for carried in layer.cell.carry) for k, layer in enumerate(own)]
 
@@ -129,6 +130,8 @@ def _called(
                 x = _activated(net, layer.activation, part(x))
             case Activation():
                 x = _activated(net, layer.name, x)
+            case Convolution():
+                x = part(net.ops.windows(x, layer))
             case Normalisation():
                 centred = x - _mean(x)
                 scaled = centred / net.ops.pointwise("sqrt", _mean(centred * centred) + layer.epsilon)
