@@ -187,8 +187,8 @@ def test_a_classifier_that_learned_here(folder):
 @pytest.mark.parametrize(
     "layers",
     [
-        CHAINS["convolutions and normalised steps"][:3]
-        + (
+        (
+            *CHAINS["convolutions and normalised steps"][:3],
             Convolution(inputs=5, outputs=4, length=4, stride=3, bias=False),
             recurrent("lstm", 4, 3, direction="both"),
             Convolution(inputs=6, outputs=2, length=2),
