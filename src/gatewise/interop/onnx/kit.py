@@ -139,7 +139,7 @@ class Page:
         for prime, (name, axis) in self._lengths.items():
             if size % prime == 0 and size:
                 dim = self.graph.op("Unsqueeze", self.graph.dim(name, axis), self.graph.whole(0))
-                return dim if size == prime else self.graph.op("Mul", dim, self.graph.whole(size // prime))
+                return dim if size == prime else self.graph.op("Mul", dim, self._size(size // prime))
         return self.graph.whole(size)
 
     def reshaped(self, x: Tensor, shape: Sequence[int]) -> Tensor:
