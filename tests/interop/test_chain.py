@@ -230,6 +230,14 @@ def test_steps_that_convolutions_need():
     assert not sequential.keeps_steps(layers[:1])
 
 
+def test_convolutions_of_a_stranger_ask_for_no_endless_sequences():
+    with pytest.raises(ModelFileError, match="spans 200,001 steps"):
+        Convolution(inputs=1, outputs=1, length=3, dilation=100_000)
+    layers = [Convolution(inputs=1, outputs=1, length=2, stride=1000)] * 3
+    with pytest.raises(ModelFileError, match="read 1,001,002 steps together"):
+        sequential.checked(layers)
+
+
 @torch.no_grad()
 def test_a_normalised_step_is_that_of_torch():
     layer, norm, x = torch.nn.RNN(3, 4), torch.nn.LayerNorm(4, eps=1e-3), torch.randn(5, 2, 3)

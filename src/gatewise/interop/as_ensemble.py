@@ -20,7 +20,7 @@ from .as_chain import dense, stack
 from .chain import Placed
 
 Array = np.ndarray
-OTHERWISE = "Export it to onnx instead"
+_OTHERWISE = "Export it to onnx instead"
 _ACTIVATIONS = {"category": "softmax", "labels": "sigmoid", "number": "linear"}
 
 
@@ -94,7 +94,7 @@ def ensemble_of(model: Any) -> Ensemble:
     }
     for reason, found in refused.items():
         if found:
-            raise OptionError(f"{reason}. {OTHERWISE}")
+            raise OptionError(f"{reason}. {_OTHERWISE}")
     share = 1.0 if model.baselines_ is None else float(model.blend_weight_)
     plain = "" if share == 1 else ", ".join(model.baselines_.shares_of(targets))
     left_out = share_line(share, f"that of plain methods ({plain})").strip()

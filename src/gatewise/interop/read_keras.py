@@ -135,6 +135,8 @@ def chain_of(saved: Saved) -> Chain:
                 length = one.layer.length
             elif isinstance(one.layer, Convolution) and length is not None:
                 length = one.layer.given(length)
+                if not length:
+                    said.fail("reads more steps than there are")
     return Chain(
         tuple(placed),
         source="keras",

@@ -11,12 +11,13 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from ..checks import whole
-from ..document import Count
-from ..errors import DataError
+from ..document import Count, Positive
+from ..errors import DataError, ModelFileError
 from . import network
 from .sequential_layer import Array, Layer, Mask, fits
 
-_Step = Annotated[int, lambda name, value: whole(name, value, 1, 100_000)]
+_MOST = 100_000  # steps from the first to the last that a product may read: a file may be a stranger's
+_Step = Annotated[int, lambda name, value: whole(name, value, 1, _MOST)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,10 @@ class Convolution(Layer):
     dilation: _Step = 1
     padding: Literal["valid", "same", "causal"] = "valid"
     bias: bool = True
+
+    def __post_init__(self) -> None:
+        if self.span > _MOST:
+            raise ModelFileError(f"its convolution spans {self.span:,} steps, and at most {_MOST:,} are read")
 
     @property
     def part(self) -> network.Linear:
@@ -94,7 +99,7 @@ class Normalisation(Layer):
 
     kind: ClassVar[str] = "normalisation"
     size: Count
-    epsilon: float
+    epsilon: Positive
 
     @property
     def part(self) -> network.Block:

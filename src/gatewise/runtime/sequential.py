@@ -323,7 +323,10 @@ def layer_of(document: Mapping[str, Any], where: str) -> Layer:
 
 
 def checked(layers: Sequence[Layer]) -> None:
-    """ModelFileError if layers do not fit one another."""
+    """ModelFileError if layers do not fit one another, or read too many steps at once."""
+    least = max(fewest_steps(layers), fixed_length(layers) or 1)
+    if least > MOST_STEPS:
+        raise ModelFileError(f"its layers read {least:,} steps together, and at most {MOST_STEPS:,} are read")
     has_steps, width = True, None
     for number, layer in enumerate(layers):
         needs = layer.steps in ("keeps", "ends") or isinstance(layer, Recurrent)
