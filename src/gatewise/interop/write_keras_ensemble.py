@@ -95,8 +95,8 @@ def write(ensemble: Ensemble, model: Any, path: str | os.PathLike[str]) -> None:
             for (name, own), y in zip(members, scores, strict=True)
         ]
     pooled = [
-        _pooled(graph, ensemble.pooling, name, *given, counts)
-        for (name, _), *given in zip(members, read, ends, scores, strict=True)
+        _pooled(graph, ensemble.pooling, name, y, last, score, counts)
+        for (name, _), y, last, score in zip(members, read, ends, scores, strict=True)
     ]
     outputs = [
         graph.add(dense_layer(own.output, f"{name}_output", False), y)
@@ -232,7 +232,8 @@ def _spelled(graph: _Graph, members: Sequence[tuple[str, Member]]) -> list[_Tens
     first = graph.operation("Equal", "first", graph.operation("Cumsum", "places", ones, axis=-1), 1)
     # An empty word has one letter, which is none.
     counts = graph.operation("LogicalOr", "letters_count", graph.operation("NotEqual", "written", letters, 0), first)
-    read = [_embedding(graph, own.letters, f"{name}_letters", letters) for name, own in members]
+    tables = [(name, own.letters) for name, own in members if own.letters is not None]
+    read = [_embedding(graph, table, f"{name}_letters", letters) for name, table in tables]
     found: list[_Tensor | None] = []
     for (name, own), x in zip(members, read, strict=True):
         end = graph.add(recurrent_layer(own.speller[0], f"{name}_speller", True), x, mask=counts)
@@ -262,7 +263,7 @@ def _recurrent(
     options: dict[str, Any] = {**written.options, **({} if ways else {"return_state": True})}
     for own in ways:
         own["return_state"] = True
-    mask = {} if counts is None else {"mask": counts}
+    mask: dict[str, Any] = {} if counts is None else {"mask": counts}
     y = graph.add(replace(written, options=options), x, **mask)
     states = 2 if cell.kind == "lstm" else 1
     return y, [_Tensor(y.layer, 1 + way * states) for way in range(len(ways) or 1)]
@@ -282,7 +283,8 @@ def _pooled(
     Args:
         scores: (B, T, 1) of attention; not read where there is none.
     """
-    found = []
+    found: list[_Tensor] = []
+    mask: dict[str, Any] = {} if counts is None else {"mask": counts}
     for pool in pooling:
         own = f"{name}_{pool}"
         match pool:
@@ -290,7 +292,7 @@ def _pooled(
                 found += ends
             case "mean":
                 layer = Written("GlobalAveragePooling1D", {"name": own}, {})
-                found.append(graph.add(layer, y, **({} if counts is None else {"mask": counts})))
+                found.append(graph.add(layer, y, **mask))
             case "max":
                 steps = _where_steps(graph, f"{own}_steps", counts, y, FILLING)
                 found.append(graph.plain("GlobalMaxPooling1D", own, steps))
