@@ -107,6 +107,31 @@ def pooled() -> Any:
     return keras.Sequential(row)
 
 
+def convolved() -> Any:
+    """Convolutions of every padding, normalised steps, and activations that came with Keras 3."""
+    row = [
+        keras.Input((None, 3)),
+        of.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="gelu"),
+        of.LayerNormalization(),
+        of.Conv1D(5, 4, strides=2, padding="same", activation="mish"),
+        of.LSTM(4, return_sequences=True, activation="softsign"),
+        of.Conv1D(3, 2, use_bias=False, activation="log_sigmoid"),
+        of.TimeDistributed(of.LayerNormalization(center=False, epsilon=1e-5)),
+        of.Activation("tanh_shrink"),
+        of.GRU(3),
+        of.Dense(4, activation="hard_silu"),
+        of.Dense(4, activation="celu"),
+        of.Dense(3, activation="soft_shrink"),
+    ]
+    return keras.Sequential(row)
+
+
+def flattened() -> Any:
+    """So many steps that a convolution leaves a fixed number of them, after a mask that it does not see."""
+    row = [keras.Input((12,), dtype="int32"), of.Embedding(12, 3, mask_zero=True), of.Conv1D(3, 4, strides=2)]
+    return keras.Sequential([*row, of.LSTM(2, return_sequences=True), of.Flatten(), of.Dense(2)])
+
+
 def apart() -> Any:
     """Two directions as two outputs, which a layer of their own merges; then what `return_state` gives."""
     inputs = keras.Input((4, 2))
@@ -136,6 +161,8 @@ def of_keras_3(folder: Path) -> None:
         ("autoencoder", autoencoder(), numbers(3, 6, 2)),
         ("pooled", pooled(), numbers(3, 5, 2)),
         ("apart", apart(), numbers(3, 4, 2)),
+        ("convolved", convolved(), numbers(3, 9, 3)),
+        ("flattened", flattened(), np.tile(TOKENS, 2)[:, :12]),
     ):
         settled(shaken(model))
         for ending in ("keras", "h5"):

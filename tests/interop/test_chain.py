@@ -10,6 +10,7 @@ from gatewise.interop.as_generator import generator
 from gatewise.interop.cells import Recognised, cell_of, recognised
 from gatewise.interop.chain import Chain, Placed, directed
 from gatewise.runtime import sequential
+from gatewise.runtime.convolved import Convolution, Normalisation
 from gatewise.runtime.sequential import Activation, Dense, Embedding, Flatten, Masking, Pooling, Recurrent, Repeat
 from gatewise.tasks.sequential.predictor import last_activation
 from gatewise.tasks.sequential.texts import Tokens
@@ -161,6 +162,12 @@ FUNCTIONS = {
     "elu": torch.nn.functional.elu,
     "selu": torch.nn.functional.selu,
     "silu": torch.nn.functional.silu,
+    "hard_silu": torch.nn.functional.hardswish,
+    "gelu": torch.nn.functional.gelu,
+    "mish": torch.nn.functional.mish,
+    "log_sigmoid": torch.nn.functional.logsigmoid,
+    "tanh_shrink": torch.nn.functional.tanhshrink,
+    "soft_shrink": torch.nn.functional.softshrink,
     "linear": lambda v: v,
     "softmax": lambda v: v.softmax(-1),
     "log_softmax": lambda v: v.log_softmax(-1),
@@ -183,6 +190,61 @@ def test_activations_are_those_of_torch(name):
     )
     found = run([recurrent(layer, "rnn"), dense(out), Placed(Activation(name=name))], x.numpy())
     np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=2e-5)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same", "causal"])
+@pytest.mark.parametrize(("length", "stride", "dilation"), [(1, 1, 1), (3, 1, 2), (4, 3, 1), (2, 2, 3)])
+@torch.no_grad()
+def test_convolutions_are_those_of_torch(padding, length, stride, dilation):
+    layer, conv = torch.nn.RNN(3, 4), torch.nn.Conv1d(4, 5, length, stride, dilation=dilation)
+    weights = {"weight": conv.weight.mT.flatten(1).numpy(), "bias": conv.bias.numpy()}
+    said = Convolution(inputs=4, outputs=5, length=length, stride=stride, dilation=dilation, padding=padding)
+    least = sequential.fewest_steps([said])
+    for T in (least, 9, 10, 11):
+        x = torch.randn(T, 2, 3)
+        y = layer(x)[0].permute(1, 2, 0)
+        before = said.span - 1 if padding == "causal" else 0
+        if padding == "same":  # zeros so that ceil(T / stride) come out, the odd one behind
+            total = max(0, (-(-T // stride) - 1) * stride + said.span - T)
+            before = total // 2
+            y = torch.nn.functional.pad(y, (0, total - before))
+        wanted = conv(torch.nn.functional.pad(y, (before, 0))).permute(2, 0, 1)
+        found = run([recurrent(layer, "rnn"), Placed(said, weights)], x.numpy())
+        np.testing.assert_allclose(found, wanted.numpy(), atol=1e-6)
+        assert len(found) == said.given(T)
+    if least > 1:
+        with pytest.raises(DataError, match=f"of at least {said.span} steps, and one has {least - 1}"):
+            run([recurrent(layer, "rnn"), Placed(said, weights)], np.zeros((least - 1, 2, 3), np.float32))
+
+
+def test_steps_that_convolutions_need():
+    """What `needed` says is the least of which so many steps are made."""
+    for padding in ("valid", "same", "causal"):
+        layer = Convolution(inputs=1, outputs=1, length=3, stride=2, dilation=2, padding=padding)
+        for wanted in range(1, 6):
+            T = layer.needed(wanted)
+            assert layer.given(T) == wanted
+            assert layer.given(T - 1) < wanted
+    layers = [layer, Flatten(length=4)]
+    assert sequential.fixed_length(layers) == 7
+    assert not sequential.keeps_steps(layers[:1])
+
+
+def test_convolutions_of_a_stranger_ask_for_no_endless_sequences():
+    with pytest.raises(ModelFileError, match="spans 200,001 steps"):
+        Convolution(inputs=1, outputs=1, length=3, dilation=100_000)
+    layers = [Convolution(inputs=1, outputs=1, length=2, stride=1000)] * 3
+    with pytest.raises(ModelFileError, match="read 1,001,002 steps together"):
+        sequential.checked(layers)
+
+
+@torch.no_grad()
+def test_a_normalised_step_is_that_of_torch():
+    layer, norm, x = torch.nn.RNN(3, 4), torch.nn.LayerNorm(4, eps=1e-3), torch.randn(5, 2, 3)
+    norm.weight += 0.3 * torch.randn(4)
+    norm.bias += 0.3 * torch.randn(4)
+    placed = Placed(Normalisation(size=4, epsilon=1e-3), weights_of(norm))
+    np.testing.assert_allclose(run([recurrent(layer, "rnn"), placed], x.numpy()), norm(layer(x)[0]).numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("gate", ["hard_sigmoid", "hard_sigmoid_6", "sigmoid"])

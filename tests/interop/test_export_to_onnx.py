@@ -14,7 +14,9 @@ import pytest
 
 from gatewise.cli import main
 from gatewise.interop.onnx import network, running, writing
+from gatewise.runtime.layers import network_of
 from gatewise.tasks import Captioner, Classifier, Detector, Forecaster, Generator, Tagger, Transcriber, Translator
+from gatewise.tasks.caption.architecture import encode
 from gatewise.tasks.classify.words import numbered_model
 
 TEXT = "the cat sat on the mat, and the dog saw the cat.\n" * 30
@@ -210,6 +212,24 @@ def test_captioners_are_two_files(tmp_path, capsys, monkeypatch):
 
 def no_space(path):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("operator", ["auto", "scan"])
+def test_a_captioner_of_clips_reads_those_of_several_lengths(tmp_path, capsys, operator):
+    """Beside what it makes of frames that are packed one clip behind the other."""
+    path = Path(__file__).parents[1] / "tasks" / "models" / "caption_clips.model"
+    encoder, _ = exported(path, tmp_path / "clips", capsys, "--operator", operator)
+    assert [each.dim_param for each in encoder.graph.input[0].type.tensor_type.shape.dim][:2] == ["T", "B"]
+    model = Captioner.load(path)
+    net = network_of(model._architecture(), model._read_weights)
+    lengths, frames = np.array([2, 5, 1]), np.random.default_rng(0).random((5, 3, *model.inputs_.shape), np.float32)
+    packed = np.concatenate([frames[:length, place] for place, length in enumerate(lengths)])
+    _, memory = encode(net, {"frames": packed, "lengths": lengths})
+    found = running.runner(encoder.SerializeToString())({"frames": frames, "lengths": lengths})
+    inside = found["inside"]
+    assert inside.sum(1).tolist() == [length * memory.inside[1].sum() / 5 for length in lengths]
+    np.testing.assert_allclose(found["values"][inside], memory.values[memory.inside], atol=1e-5)
+    np.testing.assert_allclose(found["keys"][inside], memory.keys[memory.inside], atol=1e-5)
 
 
 def test_what_was_not_run_says_so(text_model, tmp_path, capsys, monkeypatch):

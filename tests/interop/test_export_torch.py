@@ -16,6 +16,7 @@ from gatewise.interop.cells import cell_of
 from gatewise.interop.exporting import export_chain
 from gatewise.interop.torch_chain import TorchChain
 from gatewise.runtime import sequential
+from gatewise.runtime.convolved import Convolution, Normalisation
 from gatewise.runtime.sequential import Activation, Dense, Embedding, Flatten, Pooling, Recurrent, Repeat, Scaling
 from gatewise.tasks.sequential.estimator import Sequential
 
@@ -56,6 +57,17 @@ CHAINS = {
         Scaling(size=4),
         Dense(inputs=4, outputs=4, bias=False, activation="hard_sigmoid"),
         Activation(name="softplus"),
+    ),
+    "convolutions and normalised steps": (
+        Convolution(inputs=3, outputs=5, length=3, dilation=2, padding="causal"),
+        Normalisation(size=5, epsilon=1e-3),
+        Activation(name="gelu"),
+        Convolution(inputs=5, outputs=4, length=4, stride=3, padding="same", bias=False),
+        recurrent("lstm", 4, 3),
+        Convolution(inputs=3, outputs=2, length=2),
+        Activation(name="log_sigmoid"),
+        Pooling(of="mean"),
+        Dense(inputs=2, outputs=2, activation="hard_silu"),
     ),
     "an encoder and a decoder": (
         recurrent("rnn", 2, 4, outputs="end"),
@@ -168,3 +180,38 @@ def test_a_classifier_that_learned_here(folder):
     with torch.no_grad():
         found = TorchChain("out.safetensors")(tokens)[0]
     np.testing.assert_allclose(found.numpy(), model.predict_proba(["cold and dull"])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("operator", ["auto", "lstm"])
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (
+            *CHAINS["convolutions and normalised steps"][:3],
+            Convolution(inputs=5, outputs=4, length=4, stride=3, bias=False),
+            recurrent("lstm", 4, 3, direction="both"),
+            Convolution(inputs=6, outputs=2, length=2),
+            Activation(name="mish"),
+        ),
+        (
+            Embedding(count=7, size=3),
+            Convolution(inputs=3, outputs=2, length=3, stride=2, padding="same"),
+            recurrent("gru", 2, 3),
+            Flatten(length=4),
+            Dense(inputs=12, outputs=2, activation="gelu"),
+        ),
+        (Convolution(inputs=2, outputs=3, length=3, padding="same"), recurrent("lstm", 3, 2)),
+    ],
+    ids=["of any length", "of one length", "of as many steps"],
+)
+def test_onnx_has_convolutions(layers, operator, capsys):
+    saved(*layers)
+    assert main(["export", "m.gatewise", "--to", "onnx", "-o", "out.onnx", "--operator", operator, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["difference"] < 2e-6
+
+
+def test_onnx_has_no_convolution_whose_edges_depend_on_the_length(capsys):
+    saved(Convolution(inputs=2, outputs=3, length=3, stride=2, padding="same"), recurrent("lstm", 3, 2))
+    assert main(["export", "m.gatewise", "--to", "onnx", "-o", "out.onnx"]) == 2
+    assert "a convolution with padding='same' and a stride" in capsys.readouterr().err
+    assert not Path("out.onnx").exists()

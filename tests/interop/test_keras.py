@@ -144,10 +144,12 @@ LSTM = ("LSTM", {"units": 3, "activation": "tanh", "recurrent_activation": "sigm
     [
         (("Lambda", {"function": "eval"}), "'layer_0' .Lambda. has nothing here .* no code of a file is run"),
         (("TextVectorization", {}), "TextVectorization.*--vocabulary"),
-        (("Conv1D", {"filters": 3}), "'layer_0' .Conv1D. has nothing here that it could become"),
+        (("Conv2D", {"filters": 3}), "'layer_0' .Conv2D. has nothing here that it could become"),
+        (("Conv1D", {"filters": 3}), "'layer_0' .Conv1D. has no kernel"),
+        (("LayerNormalization", {"axis": [1]}), "is over something else than features"),
         (("Bidirectional", {"layer": {"class_name": "ConvLSTM1D", "config": {}}}), "not of LSTM, GRU or SimpleRNN"),
         (("Activation", {"activation": {"class_name": "function", "config": "mine"}}), "author's own .'mine'."),
-        (("Activation", {"activation": "gelu"}), "the activation 'gelu', which Gatewise does not have"),
+        (("Activation", {"activation": "sparsemax"}), "the activation 'sparsemax', which Gatewise does not have"),
         (("Flatten", {}), "needs sequences of one length"),
         (("RepeatVector", {"n": -1}), "repeats -1 times"),
         (("RepeatVector", {"n": 10**12}), "repeats 1000000000000 times"),
@@ -316,7 +318,18 @@ def test_an_old_keras_is_given_no_file_of_a_stranger(folder, monkeypatch, versio
 # What is written
 
 
-@pytest.mark.parametrize("name", ["lstm_model.h5", "merges.keras", "cudnn.h5", "pooled.keras", "tensorflow_2.h5"])
+COME_BACK = [
+    "lstm_model.h5",
+    "merges.keras",
+    "cudnn.h5",
+    "pooled.keras",
+    "tensorflow_2.h5",
+    "convolved.h5",
+    "flattened.h5",
+]
+
+
+@pytest.mark.parametrize("name", COME_BACK)
 def test_what_is_written_comes_back_to_the_bit(tmp_path, folder, name):
     chain = read(folder / name)
     write_keras.write(chain, None, tmp_path / "again.keras")

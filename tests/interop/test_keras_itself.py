@@ -14,6 +14,7 @@ keras = pytest.importorskip("keras", reason="needs Keras, which gatewise[dev-ker
 
 import make_keras_fixtures as fixtures  # noqa: E402
 
+from gatewise import Classifier  # noqa: E402
 from gatewise.interop import keras_loaded, proof, read_keras, run_keras, write_keras  # noqa: E402 - where Keras is missing, skipped
 from gatewise.interop.chain import run  # noqa: E402
 from gatewise.interop.exporting import export_chain  # noqa: E402
@@ -23,7 +24,7 @@ from gatewise.runtime.language_model import LanguageModel  # noqa: E402
 FIXTURES = Path(__file__).with_name("keras_fixtures.zip")
 WRITTEN = [  # everything but what reads from the end and answers from the start
     *("apart.keras", "autoencoder.keras", "characters.keras", "cudnn.h5", "keras_1.h5", "keras_2.h5", "lstm_model.h5"),
-    *("merges.keras", "pooled.keras", "tensorflow_2.h5"),
+    *("merges.keras", "pooled.keras", "tensorflow_2.h5", "convolved.keras", "flattened.keras"),
 ]
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Keras and jax warn of themselves
@@ -107,3 +108,48 @@ def test_what_keras_does_not_load_is_no_difference(tmp_path):
     found = import_model(tmp_path / "everything.h5", tmp_path / "model.gatewise")
     assert found.proof.difference is None
     assert "does not load" in found.proof.reason
+
+
+def _series(count, longest, channels=2, seed=0):
+    """Series of two classes, of lengths up to `longest`, and their classes."""
+    random = np.random.default_rng(seed)
+    y = np.arange(count) % 2
+    lengths = random.integers(1 if longest < 100 else longest, longest + 1, count)
+    return [random.normal(own, 1 + 3 * own, (n, channels)) + 100 for n, own in zip(lengths, y, strict=True)], y
+
+
+def _classifier(**options):
+    sizes = {"hidden_size": 4, "embedding_size": 5, "epochs": 1, "share": 1, "seed": 3}
+    return Classifier(**{**sizes, **options})
+
+
+def _gaps(series):
+    for number, own in enumerate(series):
+        own[number % len(own), 0] = np.nan
+        own[:, 1] = np.exp(own[:, 1] / 4)  # so that its logarithm is taken
+    return series
+
+
+TEXTS = ["a good day to all", "what a bad one it was", "good", "", "nothing went well, nothing at all"] * 8
+CLASSIFIERS = {
+    "series": lambda: _classifier().fit(*_series(40, 9)),
+    "series with gaps and heavy tails": lambda: _classifier(cell="gru").fit(
+        _gaps(_series(40, 9)[0]), _series(40, 9)[1]
+    ),
+    "long series": lambda: _classifier(num_layers=1, ensemble=1).fit(*_series(30, 130)),
+    "in one direction": lambda: _classifier(bidirectional=False, pooling="last,max,attention").fit(*_series(40, 9)),
+    "a number": lambda: _classifier(target_kind="number").fit(_series(40, 9)[0], np.arange(40) * 1000.0),
+    "words": lambda: _classifier(tokens="words").fit(TEXTS, np.arange(40) % 3),
+    "words and letters": lambda: _classifier(tokens="both", ensemble=2).fit(TEXTS, np.arange(40) % 5),
+    "characters": lambda: _classifier(tokens="characters", pooling="last,mean").fit(TEXTS, np.arange(40) % 2),
+    "labels": lambda: _classifier(tokens="words", target_kind="labels").fit(
+        TEXTS, np.arange(80).reshape(40, 2) // 3 % 2
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_classifiers_that_are_no_chain(tmp_path, name):
+    CLASSIFIERS[name]().save(tmp_path / "m.gatewise")
+    done = export_chain(tmp_path / "m.gatewise", "keras", tmp_path / "m.keras")
+    assert done.proof.difference <= 2e-6

@@ -21,6 +21,17 @@ def _elu(v: Node, alpha: float = 1.0) -> Node:
     return relu(v) + alpha * (exp(minimum(v, 0)) - 1)
 
 
+def _gelu(v: Node) -> Node:
+    """v times the share of a normal distribution below v, which the error function gives within 1.5e-7.
+
+    Source: Abramowitz & Stegun (1964), "Handbook of mathematical functions", 7.1.26.
+    """
+    size = maximum(v, -v)
+    t = 1 / (1 + (0.3275911 * 0.5**0.5) * size)
+    polynomial = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+    return relu(v) - 0.5 * size * polynomial * exp(-0.5 * v * v)
+
+
 ACTIVATIONS: dict[str, Activation] = {  # each a function of a unit's value alone
     "linear": lambda v: v,
     "sigmoid": sigmoid,
@@ -37,6 +48,12 @@ ACTIVATIONS: dict[str, Activation] = {  # each a function of a unit's value alon
     "elu": _elu,
     "selu": lambda v: 1.0507009873554805 * _elu(v, 1.6732632423543772),
     "silu": lambda v: v * sigmoid(v),
+    "hard_silu": lambda v: v * _between(v + 3, 0, 6) * (1 / 6),
+    "gelu": _gelu,
+    "mish": lambda v: v * tanh(softplus(v)),
+    "log_sigmoid": lambda v: -softplus(-v),
+    "tanh_shrink": lambda v: v - tanh(v),
+    "soft_shrink": lambda v: relu(v - 0.5) - relu(-v - 0.5),
 }
 
 

@@ -100,8 +100,16 @@ def _for_library(model: Path, to: str, output: Path, force: bool, json: bool) ->
 
     check(output, folder=False, force=force)
     done = export_chain(model, to, output)
+    if done.left_out:
+        note(done.left_out)
     size, count = os.path.getsize(output), read_header(model).weights
-    document = {"files": [str(output)], "bytes": size, "weights": count, "proof": asdict(done.proof)}
+    document = {
+        "files": [str(output)],
+        "bytes": size,
+        "weights": count,
+        "proof": asdict(done.proof),
+        "left_out": done.left_out,
+    }
     result(f"wrote {output.name} ({size_text(size)}), {count:,} weights; {done.proof}", document, json)
 
 

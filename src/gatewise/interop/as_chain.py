@@ -33,7 +33,7 @@ def chain_of(model: Any, masks: bool = False) -> Chain:
         return Chain(tuple(placed), source="gatewise")
     if model.task == "generate" and model.numbers_ is None and model._net is not None:
         return _of_generator(model)
-    if model.task == "classify" and (found := _of_classifier(model, masks)) is not None:
+    if model.task == "classify" and (found := chain_of_classifier(model, masks)) is not None:
         return found
     raise OptionError(
         f"this model of the task '{model.task}' is no chain of layers, as are those that write text, those that were "
@@ -49,11 +49,11 @@ def _of_generator(model: Any) -> Chain:
     sizes = model.sizing_
     first = _embedding(weights["embedding.weight"])
     how = {"hidden_size": sizes.hidden_size, "proj_size": sizes.proj_size, "stateful": True}
-    stack = _stack(weights, model._cells()["cell"], sizes.embedding_size, sizes.num_layers, how)
-    return Chain((first, *stack, _output(weights)), source="gatewise", outputs=("scores",))
+    layers = stack(weights, model._cells()["cell"], sizes.embedding_size, sizes.num_layers, how)
+    return Chain((first, *layers, dense(weights, "output")), source="gatewise", outputs=("scores",))
 
 
-def _of_classifier(model: Any, masks: bool) -> Chain | None:
+def chain_of_classifier(model: Any, masks: bool) -> Chain | None:
     """Embedding, recurrent layers, a pool and the probabilities of classes; None where there is more to it."""
     inputs, sizes, pooling = model.inputs_, model.sizing_, names(model.pooling)
     alone = model._net is not None and (model.baselines_ is None or model.blend_weight_ == 1) and sizes.ensemble == 1
@@ -65,14 +65,14 @@ def _of_classifier(model: Any, masks: bool) -> Chain | None:
         weights[name] = weights[name] / np.float32(model.temperature_)
     direction, masked = "both" if model.bidirectional else "forward", masks and pooling != ("max",)
     how = {"hidden_size": sizes.hidden_size, "direction": direction, "zero_masked": masked}
-    stack = _stack(weights, model._cells()["cell"], sizes.embedding_size, sizes.num_layers, how)
+    layers = stack(weights, model._cells()["cell"], sizes.embedding_size, sizes.num_layers, how)
     if pooling == ("last",):
-        layer: Any = stack[-1].layer
-        stack[-1] = replace(stack[-1], layer=replace(layer, outputs="end", zero_masked=False))
+        layer: Any = layers[-1].layer
+        layers[-1] = replace(layers[-1], layer=replace(layer, outputs="end", zero_masked=False))
         pool = []
     else:
         pool = [Placed(Pooling(of=pooling[0]))]
-    found = (_embedding(weights["words.weight"], masked), *stack, *pool, _output(weights, "softmax"))
+    found = (_embedding(weights["words.weight"], masked), *layers, *pool, dense(weights, "output", "softmax"))
     return Chain(found, source="gatewise", outputs=("probabilities",))
 
 
@@ -81,28 +81,35 @@ def _embedding(table: np.ndarray, mask_zero: bool = False) -> Placed:
     return Placed(Embedding(count=count, size=size, mask_zero=mask_zero), {"weight": table}, "embedding")
 
 
-def _stack(
-    weights: Mapping[str, np.ndarray], program: Mapping[str, Any], width: int, count: int, how: Mapping[str, Any]
+def stack(
+    weights: Mapping[str, np.ndarray],
+    program: Mapping[str, Any],
+    width: int,
+    count: int,
+    how: Mapping[str, Any],
+    place: str = "layers",
 ) -> list[Placed]:
     """Recurrent layers above one another.
 
     Args:
         width: Features that the first one reads.
         how: Options of each.
+        place: What the names of their weights begin with.
     """
     found = []
     for number in range(count):
         layer = Recurrent(program=program, input_size=width, **how)
-        own = {name: weights[f"layers.{name.replace('_l0', f'_l{number}')}"] for name, _ in layer.part.weights()}
-        found.append(Placed(layer, own, f"layers {number}"))
+        own = {name: weights[f"{place}.{name.replace('_l0', f'_l{number}')}"] for name, _ in layer.part.weights()}
+        found.append(Placed(layer, own, f"{place} {number}"))
         width = layer.width(width)
     return found
 
 
-def _output(weights: Mapping[str, np.ndarray], activation: str = "linear") -> Placed:
-    own = {name: weights[f"output.{name}"] for name in ("weight", "bias")}
+def dense(weights: Mapping[str, np.ndarray], name: str, activation: str = "linear") -> Placed:
+    """The dense layer of this name."""
+    own = {part: weights[f"{name}.{part}"] for part in ("weight", "bias")}
     outputs, inputs = own["weight"].shape
-    return Placed(Dense(inputs=inputs, outputs=outputs, activation=activation), own, "output")
+    return Placed(Dense(inputs=inputs, outputs=outputs, activation=activation), own, name)
 
 
 def documents_of(chain: Chain) -> list[dict[str, Any]]:

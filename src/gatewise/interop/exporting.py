@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import OptionError, extras_named
 from ..files import atomic
 from ..tasks import load
 from . import chain as chains
-from .as_chain import chain_of
-from .chain import Chain
+from .as_chain import chain_of, chain_of_classifier
+from .as_ensemble import ensemble_of
 from .formats import FORMATS
-from .proof import CannotRunError, Proof, compared, examples, prove
+from .proof import Answers, CannotRunError, Proof, compared, examples, logarithms, prove
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,20 @@ class Target:
             `answers(path, chain, suffix)`: a function of x that computes with the library itself, and its version.
         packages, install: What `answers` needs, and how to get it; what it would need, where it can run nothing.
         masks: Whether the library can say that steps do not count.
+        ensembles: The module that has `write(ensemble, model, path)`, `answers(path)` and `batches(ensemble)`, of
+            examples as it reads them, for classifiers that are no chain; empty if there is none.
     """
 
     writer: str
     packages: tuple[str, ...]
     install: str
     masks: bool = False
+    ensembles: str = ""
 
 
 TARGETS: Mapping[str, Target] = {
     "torch": Target("write_torch", ("torch",), "pip install 'gatewise[train]'"),
-    "keras": Target("write_keras", FORMATS["keras"].packages, FORMATS["keras"].install, masks=True),
+    "keras": Target("write_keras", FORMATS["keras"].packages, FORMATS["keras"].install, True, "write_keras_ensemble"),
     "rtneural": Target("write_rtneural", ("RTNeural",), ""),
     "nam": Target("write_nam", ("Neural Amp Modeler",), ""),
 }
@@ -51,10 +56,12 @@ class Exported:
     Attributes:
         path: The file.
         proof: Whether it computes what the model does.
+        left_out: What of the model is not in it, a sentence; empty if all is.
     """
 
     path: Path
     proof: Proof
+    left_out: str = ""
 
 
 def export_chain(model: str | os.PathLike[str], to: str, output: Path) -> Exported:
@@ -72,21 +79,46 @@ def export_chain(model: str | os.PathLike[str], to: str, output: Path) -> Export
         raise OptionError(f"'{output}' does not end in {' or '.join(writer.SUFFIXES)}, as files of {to} do")
     estimator = load(model)
     estimator.compressed_ = None  # what is exported multiplies floats, whatever the file holds
+    if target.ensembles and estimator.task == "classify" and chain_of_classifier(estimator, target.masks) is None:
+        return _export_ensemble(estimator, target, output)
     chain = chain_of(estimator, target.masks)
+
+    def proved(theirs: Answers, peer: str) -> Proof:
+        ours, others = (compared(chain.kinds, answers) for answers in (lambda x: chains.run(chain, x), theirs))
+        return prove(ours, others, peer, examples(chain.kinds, chain.steps))
+
     with extras_named(), atomic(output) as temporary:
         writer.write(chain, estimator, temporary, suffix)
-        proof = _proof(target, writer, chain, temporary, suffix)
+        proof = _proof(target, lambda: writer.answers(temporary, chain, suffix), proved)
     return Exported(output, proof)
 
 
-def _proof(target: Target, writer: Any, chain: Chain, path: Path, suffix: str) -> Proof:
+def _export_ensemble(model: Any, target: Target, output: Path) -> Exported:
+    """A classifier that is no chain."""
+    ensemble = ensemble_of(model)
+    compares = logarithms if ensemble.kind == "category" else np.asarray
+    with extras_named(), atomic(output) as temporary:
+        writer = import_module(f".{target.ensembles}", __package__)
+        writer.write(ensemble, model, temporary)
+
+        def proved(theirs: Answers, peer: str) -> Proof:
+            pairs = writer.batches(ensemble)
+            return prove(lambda pair: compares(pair[1]), lambda pair: compares(theirs(pair[0])), peer, pairs)
+
+        proof = _proof(target, lambda: writer.answers(temporary), proved)
+    return Exported(output, proof, ensemble.left_out)
+
+
+def _proof(
+    target: Target, answers: Callable[[], tuple[Answers, str]], proved: Callable[[Answers, str], Proof]
+) -> Proof:
+    """What `proved` makes of a function that runs the file in its library, and of the library's name and version."""
     try:
-        theirs, peer = writer.answers(path, chain, suffix)
+        theirs, peer = answers()
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in target.packages:
             raise
         return Proof(target.packages[0], install=target.install)
     except CannotRunError as error:
         return Proof(target.packages[0], reason=str(error))
-    ours, theirs = (compared(chain.kinds, answers) for answers in (lambda x: chains.run(chain, x), theirs))
-    return prove(ours, theirs, peer, examples(chain.kinds, chain.steps))
+    return proved(theirs, peer)

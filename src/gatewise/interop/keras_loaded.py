@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -23,7 +25,7 @@ def keras_itself() -> Any:
 
 
 def loaded(path: str | os.PathLike[str]) -> tuple[Answers, str]:
-    """A function of x as `chain.run` takes it, and Keras with its version.
+    """A function of x as `chain.run` takes it, or of several in a tuple, and Keras with its version.
 
     Raises:
         ModuleNotFoundError: Keras, or what it computes with, is not installed.
@@ -38,21 +40,24 @@ def loaded(path: str | os.PathLike[str]) -> tuple[Answers, str]:
         raise CannotRunError(f"Keras {keras.__version__} does not load '{os.fspath(path)}': {reason:.200}") from error
     rows = model.inputs[0].shape[0]
 
-    def together(x: Array) -> Array:
+    def together(x: Sequence[Array]) -> Array:
         for layer in model.layers:
             if getattr(layer, "stateful", False):
                 layer.reset_state()
-        y = model(x)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that a softmax over steps has a single one
+            y = model(x[0] if len(x) == 1 else x)
         outputs = y if isinstance(y, list | tuple) else [y]  # of two directions, which we give beside one another
         return np.concatenate([keras.ops.convert_to_numpy(output) for output in outputs], -1)
 
     def answer(x: Any) -> Array:
-        given = np.asarray(x).swapaxes(0, 1)
+        given = [np.asarray(one).swapaxes(0, 1) for one in (x if isinstance(x, tuple) else (x,))]
         if rows is None:
             y = together(given)
         else:  # of a batch of so many rows, as a stateful model has
-            padded = np.concatenate([given, given[:1].repeat(-len(given) % rows, 0)])
-            y = np.concatenate([together(part) for part in np.split(padded, len(padded) // rows)])[: len(given)]
+            [own] = given
+            padded = np.concatenate([own, own[:1].repeat(-len(own) % rows, 0)])
+            y = np.concatenate([together([part]) for part in np.split(padded, len(padded) // rows)])[: len(own)]
         return y if y.ndim == 2 else y.swapaxes(0, 1)
 
     return answer, f"keras {keras.__version__}"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelFileError
-from ..runtime.sequential import Flatten, Layer, first_width, last_width
+from ..runtime.sequential import Layer, fewest_steps, first_width, fixed_length, last_width
 from ..tasks.sequential.predictor import last_activation
 
 Array = np.ndarray
@@ -53,9 +53,9 @@ class Proof:
 def examples(layers: Sequence[Layer], steps: int | None = None, seed: int = 0) -> Iterator[Array]:
     """Inputs for a chain, as `chain.run` takes them: random, of several lengths, or all of so many steps."""
     random, width = np.random.default_rng(seed), first_width(layers)
-    fixed = steps or next((layer.length for layer in layers if isinstance(layer, Flatten)), None)
+    fixed, more = steps or fixed_length(layers), fewest_steps(layers) - 1
     for T, B in _SIZES:
-        T = fixed or T
+        T = fixed or T + more
         if width is None:
             yield random.integers(0, layers[0].count, (T, B))  # type: ignore[attr-defined]  # an embedding
         else:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import ModelFileError, OptionError
 from ..runtime import sequential
+from ..runtime.convolved import Convolution, Normalisation
 from . import layouts
 from .cells import cell_of
 from .chain import Chain, Placed, directed
@@ -40,6 +41,8 @@ _CELLS = {  # class of a layer or cell -> kind of `layouts`
 }
 _ACTIVATIONS = {  # of those that are the same in all versions, Keras's name -> ours, where they differ
     "swish": "silu",
+    "hard_swish": "hard_silu",
+    "celu": "elu",  # of 1, as a name alone says
     "leaky_relu": None,  # its slope is 0.2, and ours 0.01
 }
 _WEIGHTS_OF_GATE = ("W", "U", "b")  # of Keras 1
@@ -122,10 +125,18 @@ def chain_of(saved: Saved) -> Chain:
     for layer in layers:
         said = _Said(layer.kind, layer.name, layer.config, iter(layer.weights), saved.version, length, saved.legacy)
         made = list(_placed(said))
+        if said.kind == "Conv1D" and said.major < 3 and any(map(_masks, placed)):
+            said.fail("reads steps that are masked, of which versions before 3 make different things")
         if next(said.weights, None) is not None:
             said.fail(f"has {len(layer.weights)} arrays, which is more than such a layer has")
         placed += made
-        length = next((one.layer.length for one in made if isinstance(one.layer, sequential.Repeat)), length)
+        for one in made:
+            if isinstance(one.layer, sequential.Repeat):
+                length = one.layer.length
+            elif isinstance(one.layer, Convolution) and length is not None:
+                length = one.layer.given(length)
+                if not length:
+                    said.fail("reads more steps than there are")
     return Chain(
         tuple(placed),
         source="keras",
@@ -135,6 +146,10 @@ def chain_of(saved: Saved) -> Chain:
         outputs=(layers[-1].name,) if layers else (),
         steps=steps,
     )
+
+
+def _masks(placed: Placed) -> bool:
+    return isinstance(placed.layer, sequential.Masking) or getattr(placed.layer, "mask_zero", False)
 
 
 def _placed(said: _Said) -> Iterator[Placed]:
@@ -355,6 +370,63 @@ def _normalisation(said: _Said) -> Placed:
     return Placed(sequential.Scaling(size=len(mean)), weights, said.name)
 
 
+def _layer_normalisation(said: _Said) -> Placed:
+    if said.config.get("axis", -1) not in (-1, [-1], 2, [2]) or said.flag("rms_scaling"):
+        said.fail("is over something else than features, or does not centre them (rms_scaling)")
+    arrays = {
+        "weight": said.array("gamma") if said.config.get("scale", True) else None,
+        "bias": said.array("beta") if said.config.get("center", True) else None,
+    }
+    size = next((len(array) for array in arrays.values() if array is not None and array.ndim == 1), None)
+    epsilon = said.config.get("epsilon", 1e-3)
+    if size is None or not isinstance(epsilon, float) or not 0 < epsilon < 1:
+        said.fail("has neither scale nor centre, or no epsilon between 0 and 1")
+    kept = {"weight": np.ones(size, np.float32), "bias": np.zeros(size, np.float32)}
+    weights = {name: kept[name] if array is None else array for name, array in arrays.items()}
+    return Placed(Normalisation(size=size, epsilon=epsilon), weights, said.name)
+
+
+def _convolution(said: _Said) -> list[Placed]:
+    kernel = said.array("kernel")
+    if kernel.ndim != 3 or not all(kernel.shape):
+        said.fail(f"has a kernel of shape {kernel.shape}")
+    if said.config.get("groups", 1) != 1 or said.config.get("data_format", "channels_last") != "channels_last":
+        said.fail("has groups of features, or features before steps (channels_first)")
+    length, D, units = kernel.shape
+    weights = {"weight": np.ascontiguousarray(kernel.reshape(length * D, units).T)}
+    if said.config.get("use_bias", True):
+        weights["bias"] = said.array("bias")
+    layer = Convolution(
+        inputs=D,
+        outputs=units,
+        length=length,
+        stride=_single(said, "strides"),
+        dilation=_single(said, "dilation_rate"),
+        padding=_padding(said),
+        bias="bias" in weights,
+    )
+    activation = said.activation("activation")
+    found = Placed(layer, weights, said.name)
+    if activation == "linear":
+        return [found]
+    return [found, Placed(sequential.Activation(name=activation), {}, f"{said.name} {activation}")]
+
+
+def _single(said: _Said, option: str) -> int:
+    value = said.config.get(option, 1)
+    [found] = value if isinstance(value, list) and len(value) == 1 else [value]
+    if type(found) is not int or not 1 <= found <= sequential.MOST_STEPS:
+        said.fail(f"has {option} {value!r:.40}")
+    return found
+
+
+def _padding(said: _Said) -> Any:
+    found = said.config.get("padding", "valid")
+    if found not in ("valid", "same", "causal"):
+        said.fail(f"has the padding {found!r:.40}. Gatewise reads valid, same and causal")
+    return found
+
+
 def _pooling(of: Any) -> Callable[[_Said], Placed]:
     def made(said: _Said) -> Placed:
         if said.flag("keepdims") or said.config.get("data_format", "channels_last") not in ("channels_last", None):
@@ -384,7 +456,7 @@ def _each_step(said: _Said) -> list[Placed]:
     return list(_placed(inner))
 
 
-_OF_STEPS = frozenset({"Dense", "Activation", "Softmax", "ReLU", "ELU", "BatchNormalization"})
+_OF_STEPS = frozenset({"Dense", "Activation", "Softmax", "ReLU", "ELU", "BatchNormalization", "LayerNormalization"})
 _READERS: dict[str, Callable[[_Said], Placed | list[Placed]]] = {
     "Bidirectional": _both_ways,
     "RNN": _stacked,
@@ -396,6 +468,8 @@ _READERS: dict[str, Callable[[_Said], Placed | list[Placed]]] = {
     "ReLU": _relu,
     "ELU": _elu,
     "BatchNormalization": _normalisation,
+    "LayerNormalization": _layer_normalisation,
+    "Conv1D": _convolution,
     "GlobalAveragePooling1D": _pooling("mean"),
     "GlobalMaxPooling1D": _pooling("max"),
     "Flatten": _flatten,

@@ -35,6 +35,13 @@ class TorchChain(nn.Module):
                     x = x.transpose(0, 1).flatten(1)
                 case "scaling":
                     x = x * layer.weight + layer.bias
+                case "convolution":
+                    T, stride, span = len(x), said["stride"], (said["length"] - 1) * said["dilation"] + 1
+                    behind = max(0, (-(-T // stride) - 1) * stride + span - T) if said["padding"] == "same" else 0
+                    before = span - 1 if said["padding"] == "causal" else behind // 2
+                    x = nn.functional.pad(x, (0, 0, 0, 0, before, behind - behind // 2))
+                    last = len(x) - span + 1
+                    x = layer(torch.cat([x[k : k + last : stride] for k in range(0, span, said["dilation"])], -1))
                 case _:
                     x = layer(x)
             x = activated(said.get("activation") or said.get("name") or "linear", x)
@@ -55,6 +62,10 @@ def _module(said: dict[str, Any]) -> nn.Module:
             return module
         case "dense":
             return nn.Linear(said["inputs"], said["outputs"], said["bias"])
+        case "convolution":  # of what stands beside one another
+            return nn.Linear(said["length"] * said["inputs"], said["outputs"], said["bias"])
+        case "normalisation":
+            return nn.LayerNorm(said["size"], said["epsilon"])
         case "scaling":
             found = nn.Module()
             found.weight, found.bias = (nn.Parameter(torch.zeros(said["size"])) for _ in range(2))
@@ -80,5 +91,6 @@ def activated(name: str, x: Tensor) -> Tensor:
         return x.softmax(-1) if name == "softmax" else x.log_softmax(-1)
     if name == "hard_sigmoid":
         return (0.2 * x + 0.5).clamp(0, 1)
-    function = {"hard_sigmoid_6": "hardsigmoid", "hard_tanh": "hardtanh", "exponential": "exp"}.get(name, name)
-    return getattr(torch, function)(x) if hasattr(torch, function) else getattr(nn.functional, function)(x)
+    called = {"hard_sigmoid_6": "hardsigmoid", "hard_silu": "hardswish", "exponential": "exp"}.get(name, name)
+    names = (called, called.replace("_", ""))  # log_sigmoid is logsigmoid
+    return next(getattr(own, k) for k in names for own in (torch, nn.functional) if hasattr(own, k))(x)

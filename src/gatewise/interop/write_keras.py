@@ -19,6 +19,7 @@ import numpy as np
 from ..bundle import plain
 from ..errors import OptionError
 from ..runtime import sequential
+from ..runtime.convolved import Convolution, Normalisation
 from . import layouts
 from .cells import recognised
 from .chain import Chain, Placed, of_direction
@@ -33,7 +34,8 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # of the members of a zip: equal models make equa
 _CELLS = {"lstm": "LSTM", "gru": "GRU", "gru_2014": "GRU", "rnn": "SimpleRNN"}
 _ACTIVATIONS = {  # ours -> Keras's
     **{name: name for name in ("linear", "sigmoid", "tanh", "relu", "relu6", "hard_tanh", "softsign", "softplus")},
-    **{name: name for name in ("exponential", "elu", "selu", "silu", "softmax", "log_softmax")},
+    **{name: name for name in ("exponential", "elu", "selu", "silu", "softmax", "log_softmax", "hard_silu", "gelu")},
+    **{name: name for name in ("mish", "log_sigmoid", "tanh_shrink", "soft_shrink")},
     layouts.LAYOUTS["keras"].hard_sigmoid: "hard_sigmoid",
 }
 # Before Keras 3 a hard sigmoid was 0.2 x + 0.5, now it is x / 6 + 0.5: the same function of weights 1.2 times as large.
@@ -42,7 +44,7 @@ _STEEPER = 1.2
 
 
 @dataclass(frozen=True)
-class _Written:
+class Written:
     """A layer as Keras has it.
 
     Attributes:
@@ -67,21 +69,30 @@ def write(chain: Chain, model: Any, path: str | os.PathLike[str], suffix: str = 
         OptionError: Keras has no such layers; the message says which.
     """
     layers = [*_layers(chain)]
-    said = {
-        **_serialised("Sequential", {"name": chain.name or "model", "layers": layers_said(layers)}, module="keras"),
-        "compile_config": None,
-    }
+    said = serialised("Sequential", {"name": chain.name or "model", "layers": layers_said(layers)}, module="keras")
+    archive_of(path, said, layers, model)
+
+
+def archive_of(path: str | os.PathLike[str], said: Mapping[str, Any], layers: Sequence[Written], model: Any) -> None:
+    """Write the file.
+
+    Args:
+        said: Keras's model, without weights.
+        layers: Of which the weights are written, those of one class in the order in which Keras has them.
+        model: As of `write`.
+    """
+    configuration = {**said, "compile_config": None}
     metadata = {"keras_version": VERSION, "gatewise": {} if model is None else plain(model._whole_document())}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, content in (
             ("metadata.json", json.dumps(metadata).encode()),
-            ("config.json", json.dumps(said).encode()),
+            ("config.json", json.dumps(configuration).encode()),
             ("model.weights.h5", _hdf5(layers)),
         ):
             archive.writestr(zipfile.ZipInfo(name, _DATE), content)
 
 
-def answers(path: Path, chain: Chain, suffix: str) -> tuple[Answers, str]:
+def answers(path: Path, chain: Chain | None = None, suffix: str = ".keras") -> tuple[Answers, str]:
     """What was written, run by Keras; and Keras with its version. OptionError if Keras does not take it."""
     with TemporaryDirectory() as folder:
         named = Path(folder) / "model.keras"  # Keras goes by the ending
@@ -92,16 +103,16 @@ def answers(path: Path, chain: Chain, suffix: str) -> tuple[Answers, str]:
             raise OptionError(f"what was written was not kept: {error}") from error
 
 
-def layers_said(layers: Sequence[_Written]) -> list[dict[str, Any]]:
+def layers_said(layers: Sequence[Written]) -> list[dict[str, Any]]:
     """The layers as a configuration has them."""
-    return [_serialised(layer.kind, layer.options) for layer in layers]
+    return [serialised(layer.kind, layer.options) for layer in layers]
 
 
-def _serialised(kind: str, options: Mapping[str, Any], module: str = "keras.layers") -> dict[str, Any]:
+def serialised(kind: str, options: Mapping[str, Any], module: str = "keras.layers") -> dict[str, Any]:
     return {"module": module, "class_name": kind, "config": dict(options), "registered_name": None}
 
 
-def _hdf5(layers: Sequence[_Written]) -> bytes:
+def _hdf5(layers: Sequence[Written]) -> bytes:
     held = io.BytesIO()
     with h5py.File(held, "w") as file:
         for (place, _, options), layer in zip(numbered(layers_said(layers)), layers, strict=True):
@@ -113,13 +124,13 @@ def _hdf5(layers: Sequence[_Written]) -> bytes:
     return held.getvalue()
 
 
-def _layers(chain: Chain) -> Iterator[_Written]:
+def _layers(chain: Chain) -> Iterator[Written]:
     """The input, and what the layers are in Keras."""
     width = sequential.first_width(chain.kinds)
-    length = next((layer.length for layer in chain.kinds if isinstance(layer, sequential.Flatten)), None)
+    length = sequential.fixed_length(chain.kinds)
     made = any(isinstance(layer, sequential.Repeat) for layer in chain.kinds)
     batch = 1 if any(layer.stateful for layer in sequential.recurrent(chain.kinds)) else None
-    yield _Written(
+    yield Written(
         "InputLayer",
         {
             "batch_shape": [batch, None if made else length, *([] if width is None else [width])],
@@ -137,6 +148,7 @@ def _layers(chain: Chain) -> Iterator[_Written]:
         names.add(name)
         masked = masked or kind is sequential.Masking or getattr(placed.layer, "mask_zero", False)
         yield _WRITERS[kind](placed, name, masked)
+        masked = masked and kind is not Convolution
 
 
 def _refuse(placed: Placed, what: str) -> NoReturn:
@@ -152,7 +164,7 @@ def _activation(name: str, placed: Placed) -> str:
     return _ACTIVATIONS[name]
 
 
-def _recurrent(placed: Placed, name: str, masked: bool) -> _Written:
+def recurrent_layer(placed: Placed, name: str, masked: bool) -> Written:
     layer = placed.layer
     assert isinstance(layer, sequential.Recurrent)
     both, backward, steps = layer.direction == "both", layer.direction == "backward", layer.outputs == "steps"
@@ -164,12 +176,12 @@ def _recurrent(placed: Placed, name: str, masked: bool) -> _Written:
     options |= {"return_sequences": steps, "stateful": layer.stateful, "zero_output_for_mask": layer.zero_masked}
     ways = [_arrays(placed, layer, way) for way in range(2 if both else 1)]
     if not both:
-        return _Written(kind, {"name": name, "go_backwards": backward, **options}, {"cell": ways[0]})
+        return Written(kind, {"name": name, "go_backwards": backward, **options}, {"cell": ways[0]})
     forward, back = (
-        _serialised(kind, {"name": f"{way}_{name}", "go_backwards": way == "backward", **options})
+        serialised(kind, {"name": f"{way}_{name}", "go_backwards": way == "backward", **options})
         for way in ("forward", "backward")
     )
-    return _Written(
+    return Written(
         "Bidirectional",
         {"name": name, "layer": forward, "backward_layer": back, "merge_mode": layer.merge},
         {"forward_layer/cell": ways[0], "backward_layer/cell": ways[1]},
@@ -200,57 +212,76 @@ def _arrays(placed: Placed, layer: sequential.Recurrent, way: int) -> list[Array
     return [*layouts.from_ours("keras", found.kind, weights).values()]
 
 
-def _embedding(placed: Placed, name: str, masked: bool) -> _Written:
+def _embedding(placed: Placed, name: str, masked: bool) -> Written:
     layer = placed.layer
     assert isinstance(layer, sequential.Embedding)
     options = {"name": name, "input_dim": layer.count, "output_dim": layer.size, "mask_zero": layer.mask_zero}
-    return _Written("Embedding", options, {"": [placed.weights["weight"]]})
+    return Written("Embedding", options, {"": [placed.weights["weight"]]})
 
 
-def _dense(placed: Placed, name: str, masked: bool) -> _Written:
+def dense_layer(placed: Placed, name: str, masked: bool) -> Written:
     layer = placed.layer
     assert isinstance(layer, sequential.Dense)
     options = {"units": layer.outputs, "activation": _activation(layer.activation, placed), "use_bias": layer.bias}
     steeper = np.float32(_STEEPER if layer.activation == _OLDER else 1)
     arrays = [placed.weights["weight"].T * steeper, *([placed.weights["bias"] * steeper] if layer.bias else [])]
-    return _Written("Dense", {"name": name, **options}, {"": arrays})
+    return Written("Dense", {"name": name, **options}, {"": arrays})
 
 
-def _scaling(placed: Placed, name: str, masked: bool) -> _Written:
+def _scaling(placed: Placed, name: str, masked: bool) -> Written:
     """A normalisation whose mean is 0, and whose variance and epsilon are 1 together."""
     weight, bias = placed.weights["weight"], placed.weights["bias"]
     epsilon = 2.0**-10
     arrays = [weight, bias, np.zeros_like(bias), np.full_like(bias, 1 - epsilon)]
-    return _Written("BatchNormalization", {"name": name, "axis": -1, "epsilon": epsilon}, {"": arrays})
+    return Written("BatchNormalization", {"name": name, "axis": -1, "epsilon": epsilon}, {"": arrays})
 
 
-def _pooling(placed: Placed, name: str, masked: bool) -> _Written:
+def _convolution(placed: Placed, name: str, masked: bool) -> Written:
+    layer = placed.layer
+    assert isinstance(layer, Convolution)
+    weight = placed.weights["weight"].reshape(layer.outputs, layer.length, layer.inputs)
+    options = {"filters": layer.outputs, "kernel_size": [layer.length], "strides": [layer.stride]}
+    options |= {"padding": layer.padding, "dilation_rate": [layer.dilation], "use_bias": layer.bias}
+    arrays = [weight.transpose(1, 2, 0), *([placed.weights["bias"]] if layer.bias else [])]
+    return Written("Conv1D", {"name": name, **options}, {"": arrays})
+
+
+def _normalisation(placed: Placed, name: str, masked: bool) -> Written:
+    layer = placed.layer
+    assert isinstance(layer, Normalisation)
+    arrays = [placed.weights["weight"], placed.weights["bias"]]
+    return Written("LayerNormalization", {"name": name, "epsilon": layer.epsilon}, {"": arrays})
+
+
+def _pooling(placed: Placed, name: str, masked: bool) -> Written:
     layer = placed.layer
     assert isinstance(layer, sequential.Pooling)
     kinds = {"mean": "GlobalAveragePooling1D", "max": "GlobalMaxPooling1D"}
     if layer.of not in kinds:
         _refuse(placed, f"takes the {layer.of} step, for which Keras has no layer")
-    return _Written(kinds[layer.of], {"name": name}, {})
+    return Written(kinds[layer.of], {"name": name}, {})
 
 
-def _weightless(kind: str, options: Callable[[Any], Mapping[str, Any]]) -> Callable[[Placed, str, bool], _Written]:
+def _weightless(kind: str, options: Callable[[Any], Mapping[str, Any]]) -> Callable[[Placed, str, bool], Written]:
     """A layer without weights."""
 
-    def made(placed: Placed, name: str, masked: bool) -> _Written:
-        return _Written(kind, {"name": name, **options(placed)}, {})
+    def made(placed: Placed, name: str, masked: bool) -> Written:
+        return Written(kind, {"name": name, **options(placed)}, {})
 
     return made
 
 
-_WRITERS: dict[type[sequential.Layer], Callable[[Placed, str, bool], _Written]] = {
+_WRITERS: dict[type[sequential.Layer], Callable[[Placed, str, bool], Written]] = {
     sequential.Embedding: _embedding,
     sequential.Masking: _weightless("Masking", lambda placed: {"mask_value": placed.layer.value}),
-    sequential.Recurrent: _recurrent,
-    sequential.Dense: _dense,
+    sequential.Recurrent: recurrent_layer,
+    sequential.Dense: dense_layer,
     sequential.Activation: _weightless(
         "Activation", lambda placed: {"activation": _activation(placed.layer.name, placed)}
     ),
     sequential.Scaling: _scaling,
+    Normalisation: _normalisation,
+    Convolution: _convolution,
     sequential.Pooling: _pooling,
     sequential.Flatten: _weightless("Flatten", lambda placed: {}),
     sequential.Repeat: _weightless("RepeatVector", lambda placed: {"n": placed.layer.length}),

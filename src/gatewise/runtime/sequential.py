@@ -7,10 +7,9 @@ it a mask (T, B) of the steps that count, where a layer has made one.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -22,50 +21,13 @@ from ..checks import whole
 from ..document import Count, read
 from ..errors import DataError, ModelFileError, suggest
 from . import network, ops
+from .convolved import Convolution, Normalisation
 from .equations import OPERATIONS
+from .sequential_layer import Array, Layer, Mask, fits
 
-Array = np.ndarray
-Mask = Array | None
 MOST_STEPS = 100_000  # that a file may ask for: it may be a stranger's
 Repeats = Annotated[int, lambda name, value: whole(name, value, 1, MOST_STEPS)]
 State = Any  # of a layer: as `runtime.layers.Recurrent` has it; None of a layer without one
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer(ABC):
-    """One layer of a chain, without its weights.
-
-    Attributes:
-        kind: What a model file calls it.
-        steps: What becomes of the steps: it needs them and "keeps" them, "ends" them, "makes" them of none, or takes
-            "any".
-    """
-
-    kind: ClassVar[str]
-    steps: ClassVar[str] = "any"
-
-    @property
-    def part(self) -> Any:
-        """What of it has weights, for `runtime.network`; None if nothing has."""
-        return None
-
-    def width(self, inputs: int) -> int:
-        """Features that it gives for so many. ModelFileError if it does not take them."""
-        return inputs
-
-    @property
-    def after(self) -> str:
-        """`steps` of this very layer."""
-        return self.steps
-
-    @abstractmethod
-    def run(self, net: Any, x: Array, mask: Mask) -> tuple[Array, Mask]:
-        """What it gives, and which of its steps count; net is `part` with weights."""
-
-
-def _fits(layer: Layer, wanted: int, given: int) -> None:
-    if wanted != given:
-        raise ModelFileError(f"its {layer.kind} layer reads {wanted} features, where {given} arrive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +125,7 @@ class Recurrent(Layer):
         )
 
     def width(self, inputs: int) -> int:
-        _fits(self, self.input_size, inputs)
+        fits(self, self.input_size, inputs)
         twice = self.direction == "both" and self.merge == "concat"
         return (self.proj_size or self.hidden_size) * (2 if twice else 1)
 
@@ -252,7 +214,7 @@ class Dense(Layer):
         return network.Linear(self.inputs, self.outputs, self.bias, exact=True)
 
     def width(self, inputs: int) -> int:
-        _fits(self, self.inputs, inputs)
+        fits(self, self.inputs, inputs)
         return self.outputs
 
     def run(self, net: Any, x: Array, mask: Mask) -> tuple[Array, Mask]:
@@ -285,7 +247,7 @@ class Scaling(Layer):
         return network.Block({name: network.Weight((self.size,)) for name in ("weight", "bias")})
 
     def width(self, inputs: int) -> int:
-        _fits(self, self.size, inputs)
+        fits(self, self.size, inputs)
         return inputs
 
     def run(self, net: Any, x: Array, mask: Mask) -> tuple[Array, Mask]:
@@ -340,7 +302,9 @@ class Repeat(Layer):
         return np.repeat(x[None], self.length, 0), None
 
 
-_KINDS = (Embedding, Masking, Recurrent, Dense, Activation, Scaling, Pooling, Flatten, Repeat)
+_KINDS = (
+    *(Embedding, Masking, Recurrent, Dense, Activation, Scaling, Normalisation, Convolution, Pooling, Flatten, Repeat),
+)
 KINDS: dict[str, type[Layer]] = {kind.kind: kind for kind in _KINDS}
 
 
@@ -359,7 +323,10 @@ def layer_of(document: Mapping[str, Any], where: str) -> Layer:
 
 
 def checked(layers: Sequence[Layer]) -> None:
-    """ModelFileError if layers do not fit one another."""
+    """ModelFileError if layers do not fit one another, or read too many steps at once."""
+    least = max(fewest_steps(layers), fixed_length(layers) or 1)
+    if least > MOST_STEPS:
+        raise ModelFileError(f"its layers read {least:,} steps together, and at most {MOST_STEPS:,} are read")
     has_steps, width = True, None
     for number, layer in enumerate(layers):
         needs = layer.steps in ("keeps", "ends") or isinstance(layer, Recurrent)
@@ -408,6 +375,12 @@ def keeps_steps(layers: Sequence[Layer]) -> bool:
     return all(layer.after in ("any", "keeps") for layer in layers)
 
 
+def gives_steps(layers: Sequence[Layer]) -> bool:
+    """Whether there is an output for each of some steps, whatever these are made of."""
+    last = next((layer.after for layer in reversed(layers) if layer.after in ("ends", "makes")), "makes")
+    return last == "makes"
+
+
 def architecture(layers: Sequence[Layer]) -> network.Block:
     """What of layers has weights: those of layer 2 begin with "layers.2."."""
     return network.Block({"layers": [layer.part for layer in layers]})
@@ -438,6 +411,28 @@ def continued(net: Any, layers: Sequence[Layer], x: Array, states: Sequence[Stat
     return x, after
 
 
+def fewest_steps(layers: Sequence[Layer]) -> int:
+    """How many steps a sequence must have, at least."""
+    found = 1
+    for layer in reversed(layers):
+        if layer.after == "makes":
+            found = 1
+        elif isinstance(layer, Convolution):
+            found = layer.needed(found)
+    return found
+
+
+def fixed_length(layers: Sequence[Layer]) -> int | None:
+    """How many steps every sequence must have, and of several numbers that would do the least; None if any may."""
+    for place, layer in enumerate(layers):
+        if isinstance(layer, Repeat):
+            return None
+        if isinstance(layer, Flatten):
+            before = [one for one in layers[:place] if isinstance(one, Convolution)]
+            return reduce(lambda length, own: own.needed(length), reversed(before), layer.length)
+    return None
+
+
 def recurrent(layers: Sequence[Layer]) -> Iterator[Recurrent]:
     """The layers that carry a state."""
     return (layer for layer in layers if isinstance(layer, Recurrent))
@@ -459,6 +454,8 @@ def _in_words(layer: Layer) -> str:
             return f"dense {layer.outputs}{'' if layer.activation == 'linear' else f' {layer.activation}'}"
         case Activation():
             return layer.name
+        case Convolution():
+            return f"convolution {layer.outputs} over {layer.length} {layer.padding}"
         case Pooling():
             return f"{layer.of} of steps"
     return layer.kind

@@ -19,6 +19,7 @@ from gatewise.interop import import_model
 from gatewise.interop.cells import cell_of
 from gatewise.metrics.classification import multilabel_scores
 from gatewise.runtime import sequential
+from gatewise.runtime.convolved import Convolution
 from gatewise.runtime.sequential import Dense, Embedding, Masking, Pooling, Recurrent
 from gatewise.tasks.sequential.texts import Tokens
 
@@ -164,6 +165,10 @@ def test_a_stream_of_tokens_and_of_columns():
         ((lstm(2, 4, direction="both"),), "reads a sequence from its end, too"),
         ((lstm(2, 4), Pooling(of="mean")), "its pooling layer takes all steps together"),
         (
+            (lstm(2, 4), Convolution(inputs=4, outputs=1, length=2, padding="causal")),
+            "its convolution reads several steps together",
+        ),
+        (
             (lstm(2, 4, outputs="end"), sequential.Repeat(length=3), lstm(4, 2)),
             "reads what is known at the end|together",
         ),
@@ -244,7 +249,7 @@ def test_masked_steps_do_not_count():
         (lambda d: d["layers"].pop(), "its sizes say"),
         (lambda d: d.update(classes=["a"]), "there are 1 classes"),
         (lambda d: d["sizes"].update(output_size=4), "its sizes say"),
-        (lambda d: d["layers"][1].update(activation="gelu"), "no activation named 'gelu'"),
+        (lambda d: d["layers"][1].update(activation="glu"), "no activation named .glu"),
         (lambda d: d["layers"][0]["program"].update(after=[0, 1]), "program|cell"),
     ],
 )

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...errors import OptionError
 from ...runtime import network
+from ...runtime.convolved import Convolution
 from ...runtime.equations import blocks
 from ...runtime.layers import Kit
 from ...runtime.recording import Layer, Vector
@@ -24,6 +25,7 @@ from .scan import POINTWISE, above_zero
 Array = np.ndarray
 
 UNKNOWN = {"B": 999_983, "S": 999_979, "T": 999_961}  # name of an axis -> the prime that stands for its length
+_FURTHER = (999_959, 999_953, 999_931, 999_917, 999_907)  # for lengths that come about between layers
 _KINDS = {"float": np.float32, "int": np.int64, "bool": np.bool_}
 _LEAST = float(np.finfo(np.float32).min)
 _TINY = float(np.finfo(np.float32).tiny)
@@ -137,7 +139,7 @@ class Page:
         for prime, (name, axis) in self._lengths.items():
             if size % prime == 0 and size:
                 dim = self.graph.op("Unsqueeze", self.graph.dim(name, axis), self.graph.whole(0))
-                return dim if size == prime else self.graph.op("Mul", dim, self.graph.whole(size // prime))
+                return dim if size == prime else self.graph.op("Mul", dim, self._size(size // prime))
         return self.graph.whole(size)
 
     def reshaped(self, x: Tensor, shape: Sequence[int]) -> Tensor:
@@ -185,6 +187,26 @@ class Page:
                     shape[axis] = stop - start
                 axis += 1
         return Tensor(self, name, shape, x.kind)
+
+    def windows(self, x: Tensor, layer: Convolution) -> Tensor:
+        """(T, B, length * D) what each product of a convolution reads of (T, B, D)."""
+        known = x.shape[0] not in self._lengths
+        if layer.padding == "same" and layer.stride > 1 and not known:
+            raise OptionError("a convolution with padding='same' and a stride fills up by how many steps there are")
+        before, behind = layer.edges(x.shape[0])
+        edges = self.graph.constant(np.array([before, 0, 0, behind, 0, 0]), np.int64)
+        padded = self.graph.op("Pad", x.name, edges)
+        most = int(np.iinfo(np.int64).max)
+        parts = []
+        for first in range(0, layer.span, layer.dilation):
+            bounds = (first, first - layer.span + 1 or most, 0, layer.stride)
+            parts.append(self.graph.op("Slice", padded, *map(self.graph.whole, bounds)))
+        name = self.graph.op("Concat", *parts, axis=-1)
+        T = layer.given(x.shape[0]) if known else x.shape[0]
+        if not known and layer.after == "alters":
+            T = next(prime for prime in _FURTHER if prime not in self._lengths)
+            self._lengths[T] = (name, 0)
+        return Tensor(self, name, [T, x.shape[1], layer.length * x.shape[2]])
 
     def linear(self, x: Tensor, weight: Array, bias: Array | None = None) -> Tensor:
         found = self.op("MatMul", [*x.shape[:-1], len(weight)], x, weight.T)
@@ -392,6 +414,9 @@ class Ops:
         shape = list(arrays[0].shape)
         shape[axis] = sum(array.shape[axis] for array in arrays)
         return self._page.op("Concat", shape, *arrays, of=arrays[0].kind, axis=axis)
+
+    def windows(self, x: Tensor, layer: Convolution) -> Tensor:
+        return self._page.windows(x, layer)
 
     def stack(self, arrays: Sequence[Tensor]) -> Tensor:
         return self.concatenate([array[None] for array in arrays], 0)

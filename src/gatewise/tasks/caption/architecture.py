@@ -123,12 +123,23 @@ def encode(net: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
         batch: "frames" and "lengths" as of `encode_places`; and where some images have several captions or none,
             "rows": the image of each caption.
     """
-    places, lengths = encode_places(net.encoder, batch["frames"], batch["lengths"])
-    memory = memory_of(net, places, lengths)
-    mean = memory.values.sum(1) / net.ops.as_float(lengths)[:, None]
+    mean, memory = _remembered(net, *encode_places(net.encoder, batch["frames"], batch["lengths"]))
     if "rows" not in batch:
         return mean, memory
     return mean[batch["rows"]], selected(memory, batch["rows"])
+
+
+def encode_filled(net: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The same of clips whose frames (T, B, height, width, C) are filled up, as graphs of other engines read them."""
+    frames, encoder = batch["frames"], net.encoder
+    maps = _maps(encoder, frames.reshape(-1, *frames.shape[2:]))
+    maps = maps.reshape(*frames.shape[:2], *maps.shape[1:])
+    return _remembered(net, *_over_time(encoder, maps, batch["lengths"]))
+
+
+def _remembered(net: Any, places: Any, lengths: Any) -> tuple[Any, Any]:
+    memory = memory_of(net, places, lengths)
+    return memory.values.sum(1) / net.ops.as_float(lengths)[:, None], memory
 
 
 def encode_places(encoder: Any, frames: Any, lengths: Any) -> tuple[Any, Any]:
@@ -140,20 +151,30 @@ def encode_places(encoder: Any, frames: Any, lengths: Any) -> tuple[Any, Any]:
         lengths: (B,) frames of each.
     """
     ops = encoder.ops
-    x = (ops.as_float(frames) - encoder.mean) / encoder.std
     if encoder.inputs == "features":
+        x = (ops.as_float(frames) - encoder.mean) / encoder.std
         places = ops.relu(encoder.frame(x)).swapaxes(0, 1) + encoder.places.T[:, None]
         return places, lengths * len(places)
-    maps = encoder.frame.layers(ops.contiguous(ops.moveaxis(x, -1, 1))) + encoder.places
-    maps = maps.reshape(*maps.shape[:2], -1)  # (F, D, P)
-    per_frame = maps.shape[2]
+    maps = _maps(encoder, frames)
     if encoder.inputs == "clips":
-        maps = _by_clip(ops, maps, lengths)
-        y, _ = encoder.time(maps.reshape(*maps.shape[:2], -1), lengths=lengths)
-        maps = maps + encoder.time_output(y)[..., None]
-        first = ops.permute(maps, (0, 3, 1, 2))
-        return first.reshape(-1, *first.shape[2:]), lengths * per_frame
-    return ops.moveaxis(maps, 2, 0), lengths * per_frame
+        return _over_time(encoder, _by_clip(ops, maps, lengths), lengths)
+    return ops.moveaxis(maps, 2, 0), lengths * maps.shape[2]
+
+
+def _maps(encoder: Any, frames: Any) -> Any:
+    """(F, D, P) of frames (F, height, width, C)."""
+    ops = encoder.ops
+    x = (ops.as_float(frames) - encoder.mean) / encoder.std
+    maps = encoder.frame.layers(ops.contiguous(ops.moveaxis(x, -1, 1))) + encoder.places
+    return maps.reshape(*maps.shape[:2], -1)
+
+
+def _over_time(encoder: Any, maps: Any, lengths: Any) -> tuple[Any, Any]:
+    """The places of the maps (T, B, D, P) of clips, as of `encode_places`."""
+    y, _ = encoder.time(maps.reshape(*maps.shape[:2], -1), lengths=lengths)
+    maps = maps + encoder.time_output(y)[..., None]
+    first = encoder.ops.permute(maps, (0, 3, 1, 2))
+    return first.reshape(-1, *first.shape[2:]), lengths * maps.shape[3]
 
 
 def _by_clip(ops: Any, maps: Any, lengths: Any) -> Any:

@@ -54,7 +54,7 @@ def step_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
     kinds = {"category": "classes", "labels": "labels", "number": "numbers"}
     return StepModel(
         recording=recorder.recording(**{output: found}),
-        examples=_examples(classifier, reader.way, output),
+        examples=examples(classifier, reader.way, output),
         title=f"A classifier of {reader.of}: {kinds[targets.kind]}{_by(classifier, net, plain)}.",
         meaning=[*reader.meaning, f"{output}  {reader.when}: {', '.join(names)}"],
         digest=digest,
@@ -222,7 +222,7 @@ def _read(reader: Reader, classifier: Classifier, net: Any, plain: Mapping[str, 
     return found * targets.scale + targets.mean if targets.kind == "number" else found
 
 
-def _examples(classifier: Classifier, way: str, output: str) -> Examples:
+def examples(classifier: Classifier, way: str, output: str) -> Examples:
     """Sequences, steps of one, or rows, such as the training data had on average, at random."""
     rng, inputs, predictor = np.random.default_rng(0), classifier.inputs_, classifier._predictor()
     lengths = {"row": [1] * _ROWS, "steps": [_STEPS], "sequence": _LENGTHS}[way]

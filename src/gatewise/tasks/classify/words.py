@@ -47,7 +47,7 @@ def numbered_model(classifier: Classifier, digest: str, rounded: Rounding) -> St
     return StepModel(
         recording=recording,
         spelling=spelling,
-        examples=_examples(classifier, output),
+        examples=examples(classifier, output),
         title=f"A classifier of texts, cell {classifier.find_cell().name}.{part}",
         meaning=[
             "words  the number of each in the vocabulary, from 2 on, in its document's order; 1 for another",
@@ -78,7 +78,7 @@ def _without_neighbours(classifier: Classifier) -> str:
     )
 
 
-def _examples(classifier: Classifier, output: str) -> Examples:
+def examples(classifier: Classifier, output: str) -> Examples:
     """Texts of its vocabulary, and what the networks make of them."""
     assert classifier.inputs_.text is not None
     data, predictor = classifier.inputs_.of_texts(texts_of(classifier.inputs_.text)), classifier._predictor()

@@ -11,6 +11,7 @@ from ...algebra.activations import activation
 from ...algebra.expression import OPERATIONS, Node, Size, evaluate
 from ...errors import OptionError
 from ...runtime import sequential
+from ...runtime.convolved import Convolution, Normalisation
 from ...runtime.functions import Function, FunctionModel, Input
 from ...runtime.layers import as_carried, as_tuple
 from ...runtime.sequential import Activation, Dense, Embedding, Flatten, Layer, Masking, Pooling, Recurrent, Repeat
@@ -38,7 +39,7 @@ def step_model(model: Sequential, digest: str, rounded: Rounding) -> FunctionMod
         raise OptionError("it leaves out steps that are masked")
     names = _states(layers)
     width = sequential.first_width(layers)
-    fixed = next((layer.length for layer in layers if isinstance(layer, Flatten)), None)
+    fixed, more = sequential.fixed_length(layers), sequential.fewest_steps(layers) - 1
     length: int | str = fixed or "T"
     x = Input((length, "B"), whole=True) if width is None else Input((length, "B", width))
 
@@ -61,11 +62,13 @@ def step_model(model: Sequential, digest: str, rounded: Rounding) -> FunctionMod
     examples = []
     rng = np.random.default_rng(0)
     for T, B in _SIZES:
-        shape = (fixed or T, B)
+        shape = (fixed or T + more, B)
         first = rng.integers(0, layers[0].count, shape) if width is None else rng.normal(size=(*shape, width))  # type: ignore[attr-defined]
         given = {name: rng.normal(0, 0.3, (1, B, size)).astype(np.float32) for name, size in sizes.items()}
         examples.append({"x": first if width is None else first.astype(np.float32), **given})
-    steps = (length, "B") if sequential.keeps_steps(layers) else ("B",)
+    steps: tuple[int | str, ...] = ("steps", "B") if sequential.gives_steps(layers) else ("B",)
+    if sequential.keeps_steps(layers):
+        steps = (length, "B")
     out: dict[str, tuple[int | str, ...]] = {"y": (*steps, sequential.last_width(layers))}
     return FunctionModel(
         parts=sequential.architecture(layers),
@@ -92,7 +95,8 @@ def step_model(model: Sequential, digest: str, rounded: Rounding) -> FunctionMod
 def _states(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
     """Names of the states of each recurrent layer, of a model that could go on with the next step; else none."""
     own = list(sequential.recurrent(layers))
-    if not sequential.keeps_steps(layers) or any(layer.direction != "forward" for layer in own):
+    convolved = any(isinstance(layer, Convolution) for layer in layers)  # which reads steps before, too
+    if convolved or not sequential.keeps_steps(layers) or any(layer.direction != "forward" for layer in own):
         return []
     return [tuple(f"layer{k}_{carried}" for carried in layer.cell.carry) for k, layer in enumerate(own)]
 
@@ -126,6 +130,12 @@ def _called(
                 x = _activated(net, layer.activation, part(x))
             case Activation():
                 x = _activated(net, layer.name, x)
+            case Convolution():
+                x = part(net.ops.windows(x, layer))
+            case Normalisation():
+                centred = x - _mean(x)
+                scaled = centred / net.ops.pointwise("sqrt", _mean(centred * centred) + layer.epsilon)
+                x = scaled * part.weight + part.bias
             case Pooling(of="mean"):
                 x = x.mean(0)
             case Pooling(of="max"):
@@ -139,6 +149,11 @@ def _called(
             case _:  # scaling
                 x = x * part.weight + part.bias
     return {"y": x, **after}
+
+
+def _mean(x: Any) -> Any:
+    """Over features."""
+    return x.mean(len(x.shape) - 1)[..., None]
 
 
 def _shown(net: Any, layer: Recurrent, y: Any) -> Any:

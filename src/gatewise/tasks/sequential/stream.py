@@ -12,6 +12,7 @@ import numpy as np
 from ...data.sequences import Sequences
 from ...errors import DataError, OptionError
 from ...runtime import sequential
+from ...runtime.convolved import Convolution
 from ...runtime.layers import as_carried, as_tuple
 from ...runtime.sequential import Embedding, Layer, Masking, Pooling, Recurrent
 from ...runtime.stepping import Kept, State
@@ -38,6 +39,8 @@ def live(layers: Sequence[Layer]) -> tuple[list[int], list[Layer]]:
             continue
         if isinstance(layer, Recurrent) and layer.direction != "forward":
             raise OptionError(f"{_WHOLE}: it reads a sequence from its end, too")
+        if isinstance(layer, Convolution):
+            raise OptionError(f"{_WHOLE}: its convolution reads several steps together")
         if ended and layer.steps not in ("any",):
             raise OptionError(f"{_WHOLE}: its {layer.kind} layer reads what is known at the end")
         if layer.after in ("ends", "makes"):
