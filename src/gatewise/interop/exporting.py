@@ -16,6 +16,7 @@ from . import chain as chains
 from .as_chain import chain_of
 from .chain import Chain
 from .formats import FORMATS
+from .itself import prove_chain
 from .proof import CannotRunError, Proof, compared, examples, prove
 
 
@@ -62,8 +63,11 @@ class Exported:
 def export_chain(model: str | os.PathLike[str], to: str, output: Path) -> Exported:
     """Write a model as a file of another library, and run it there, where that is installed.
 
+    What is written is a chain of layers. Its answers are compared with the model's own, and with the library's.
+
     Raises:
-        OptionError: The library cannot say it, or computes something else; nothing is left behind then.
+        OptionError: The library cannot say it.
+        ModelFileError: The chain or the library answers something else; nothing is left behind then.
         MissingExtra: What writes it is not installed.
     """
     target = TARGETS[to]
@@ -75,9 +79,10 @@ def export_chain(model: str | os.PathLike[str], to: str, output: Path) -> Export
     estimator = load(model)
     estimator.compressed_ = None  # what is exported multiplies floats, whatever the file holds
     chain = chain_of(estimator, target.masks)
+    own = prove_chain(estimator, chain)
     with extras_named(), atomic(output) as temporary:
         writer.write(chain, estimator, temporary, suffix)
-        proof = _proof(target, writer, chain, temporary, suffix)
+        proof = _proof(target, writer, chain, temporary, suffix).with_chain(own)
     return Exported(output, sum(array.size for array in chain.tensors().values()), proof)
 
 
