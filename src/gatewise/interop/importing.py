@@ -14,18 +14,21 @@ from typing import Any
 import numpy as np
 
 from .. import bundle
-from ..errors import ModelFileError, OptionError
+from ..errors import GatewiseError, ModelFileError, OptionError
 from ..runtime import ops, sequential
 from ..runtime.sequence_model import forward as of_generator
 from ..tasks.classify.architecture import forward as of_classifier
 from ..tasks.sequential.estimator import Sequential
 from ..tasks.sequential.predictor import last_activation
 from ..tasks.sequential.texts import Tokens, kind_of
+from . import chain as chains
 from .as_classifier import classifier
 from .as_generator import generator
 from .chain import Chain
 from .formats import OF_WEIGHTS, Asked, Format, chosen, format_of
+from .itself import prove_chain
 from .proof import Answers, CannotRunError, Proof, compared, examples, logarithms, prove
+from .restoring import document_of, restored
 
 Array = np.ndarray
 
@@ -68,7 +71,8 @@ def import_model(
 ) -> Imported:
     """Read a model of PyTorch, Keras or ONNX, and write it as a model file.
 
-    Where its own library is installed, the same inputs go through both before the file is written.
+    Where its own library is installed, the same inputs go through both before the file is written. A file that was
+    exported here comes back as the model that it was, of its own task, if nothing else is said.
 
     Args:
         path: The file. What it is shows in its content.
@@ -113,7 +117,13 @@ def import_model(
         asked = replace(asked, reads="steps")
     form = chosen(name)
     chain = form.read(path, asked)
-    made = _made(chain, task, tokens, names, _training(path, name, chain), columns)
+    training = _training(path, name, chain)
+    unsaid = task is None and tokens is None and names is None and not columns
+    document = document_of(path, name) if unsaid else None
+    if document is None:
+        made = _made(chain, task, tokens, names, training, columns)
+    else:
+        made = _restored(document, chain, training)
     proof = _proof(form, path, chain, asked, made)
     notes = (*chain.notes, *made.notes)
     made.model.provenance_["imported"] |= {"notes": list(notes), "proof": asdict(proof)}
@@ -129,12 +139,14 @@ class _Made:
         ours: From tokens of the file, or numbers, to what is compared.
         theirs: The same of answers of the file's own library.
         notes: What was left out, or why it is no other model.
+        own: How far the model is from its chain, where `ours` is that of the chain.
     """
 
     model: Any
     ours: Answers
     theirs: Callable[[Answers], Answers]
     notes: tuple[str, ...] = ()
+    own: Proof | None = None
 
 
 def _made(
@@ -158,6 +170,20 @@ def _made(
     model = Sequential.of(chain.kinds, chain.tensors(), **options)
     ours = compared(chain.kinds, lambda x: sequential.forward(model._net, chain.kinds, x))
     return _Made(model, ours, lambda answers: compared(chain.kinds, answers), notes)
+
+
+def _restored(document: Mapping[str, Any], chain: Chain, training: Mapping[str, Any]) -> _Made:
+    """The model that it was before it was exported; the chain itself where that is none, which a note says."""
+    try:
+        model = restored(document, chain)
+        own = prove_chain(model, chain)
+    except GatewiseError as error:
+        made = _made(chain, None, None, None, training, {})
+        return replace(made, notes=(f"kept as a model of the task 'sequential': {error}",))
+    model.provenance_ = {**model.provenance_, "imported": training["imported"]}
+    model._read_digest = None  # of a file that had no such provenance
+    ours = compared(chain.kinds, lambda x: chains.run(chain, x))
+    return _Made(model, ours, lambda answers: compared(chain.kinds, answers), own=own)
 
 
 def _generator(chain: Chain, tokens: Tokens, training: Mapping[str, Any]) -> _Made:
@@ -215,7 +241,8 @@ def _proof(form: Format, path: str, chain: Chain, asked: Asked, made: _Made) -> 
     if found is None:
         return Proof(form.packages[0], install=form.install)
     answers, peer = found
-    return prove(made.ours, made.theirs(answers), peer, examples(chain.kinds, chain.steps))
+    proof = prove(made.ours, made.theirs(answers), peer, examples(chain.kinds, chain.steps))
+    return proof if made.own is None else proof.with_chain(made.own)
 
 
 def _training(path: str, name: str, chain: Chain) -> dict[str, Any]:
