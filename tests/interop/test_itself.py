@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from interop.moods import classifier
 
 import gatewise
 from gatewise.cli import main
@@ -18,15 +19,9 @@ MODELS = Path(__file__).parents[1] / "tasks" / "models"
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """A model of text, a classifier with a temperature of its own, and an imported model."""
+    """A model of text, and a classifier with a temperature of its own."""
     folder = tmp_path_factory.mktemp("models")
-    texts = ["a good film", "no good at all", "what a bore", "a joy"] * 15
-    labels = ["up", "down", "down", "up"] * 15
-    options = {"hidden_size": 6, "embedding_size": 4, "num_layers": 1, "share": 1.0, "ensemble": 1, "epochs": 2.0}
-    found = gatewise.Classifier(seed=1, tokens="words", pooling="mean", **options).fit(texts, labels)
-    found.temperature_ = 1.7
-    found.save(folder / "classify.gatewise")
-    return {"classify": folder / "classify.gatewise", "generate": MODELS / "generate_words.model"}
+    return {"classify": classifier(folder), "generate": MODELS / "generate_words.model"}
 
 
 def spoiled(chain):

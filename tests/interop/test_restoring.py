@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from interop.moods import WORDS, classifier
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -24,11 +25,7 @@ TEXTS = ["a good bore", "zzz joy film", "what", "no"]
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    texts, labels = ["a good film", "no good at all", "what a bore", "a joy"] * 15, ["up", "down", "down", "up"] * 15
-    options = {"hidden_size": 6, "embedding_size": 4, "num_layers": 2, "share": 1.0, "ensemble": 1, "epochs": 2.0}
-    found = gatewise.Classifier(seed=1, tokens="words", pooling="mean", **options).fit(texts, labels)
-    found.temperature_ = 1.7
-    found.save(folder / "classify.gatewise")
+    classifier(folder)
     program = cell_of("lstm").to_json()
     layers = (
         Embedding(count=8, size=4),
@@ -37,11 +34,10 @@ def models(tmp_path_factory):
     )
     random, shapes = np.random.default_rng(0), dict(sequential.architecture(layers).weights())
     weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    words = ["<unk>", "a", "bore", "film", "good", "joy", "no", "what"]
     Sequential.of(
         layers,
         weights,
-        vocabulary=Tokens(words, [*range(8)], "words"),
+        vocabulary=Tokens(WORDS, [*range(8)], "words"),
         classes=["up", "down"],
         target="mood",
         training={"data": {"fingerprint": ""}, "metrics": {}, "imported": {"format": "test"}},

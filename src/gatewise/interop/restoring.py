@@ -24,61 +24,71 @@ from .chain import Chain
 
 Array = np.ndarray
 
-_LONGEST = 100_000_000  # bytes of a document; as `bundle` has it
+_LONGEST = 100_000_000  # bytes of metadata; as `bundle` has it
 
 
-def document_of(path: str, name: str) -> Mapping[str, Any] | None:
-    """The document of the model in a file of ours; None of any other file.
+def metadata_of(path: str, name: str) -> Mapping[str, Any]:
+    """What a file says beside its layers and weights, by key.
 
     Args:
         name: A key of `formats.FORMATS`.
 
     Raises:
-        ModelFileError: What stands in its place is none.
+        ModelFileError: It is damaged.
     """
     try:
-        text = _READERS[name](path) if name in _READERS else None
-        found = None if not text else json.loads(text)
-        if found is not None and name == "keras":
-            found = found.get(bundle.KEY)
-    except (ValueError, RecursionError, AttributeError, OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        found = _READERS[name](path) if name in _READERS else {}
+    except (ValueError, RecursionError, OSError, zipfile.BadZipFile, NotImplementedError) as error:
         raise ModelFileError(f"'{path}' is damaged ({error!s:.100}). Copy or download it again") from error
-    if found and (not isinstance(found, Mapping) or not isinstance(found.get("task"), str)):
+    if not isinstance(found, Mapping):
+        raise ModelFileError(f"'{path}' is damaged: its metadata are no object. Copy or download it again")
+    return found
+
+
+def document_of(path: str, name: str) -> Mapping[str, Any] | None:
+    """The document of the model in a file of ours; None of any other file. As of `metadata_of`."""
+    metadata = metadata_of(path, name)
+    found = metadata.get(bundle.KEY if name == "keras" else "document")
+    if not found or (name == "onnx" and bundle.KEY not in metadata):
+        return None
+    try:
+        found = json.loads(found) if isinstance(found, str) else found
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"'{path}' holds a document that is no JSON ({error!s:.100})") from error
+    if not isinstance(found, Mapping) or not isinstance(found.get("task"), str):
         raise ModelFileError(f"'{path}' holds a document that says no task")
-    return found or None
+    return found
 
 
-def _of_safetensors(path: str) -> str | None:
+def _of_safetensors(path: str) -> Any:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "np") as file:
-            found: str | None = (file.metadata() or {}).get("document")
+            return file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(error) from error
-    return found
 
 
-def _of_onnx(path: str) -> str | None:
+def _of_onnx(path: str) -> Any:
     with extras_named():
         import onnx
     try:
-        entries = onnx.load(path, load_external_data=False).metadata_props
+        model = onnx.load(path, load_external_data=False)
     except Exception as error:  # of protobuf, which has several kinds
         raise ValueError("it is no ONNX file") from error
-    found = {entry.key: entry.value for entry in entries}
-    return found.get("document") if bundle.KEY in found else None
+    return {entry.key: entry.value for entry in model.metadata_props}
 
 
-def _of_keras(path: str) -> str | None:
+def _of_keras(path: str) -> Any:
     with zipfile.ZipFile(path) as archive:
         if "metadata.json" not in archive.namelist():
-            return None
+            return {}
         with archive.open("metadata.json") as file:
             found = file.read(_LONGEST + 1)
     if len(found) > _LONGEST:
         raise ValueError(f"its metadata has more than {_LONGEST:,} bytes")
-    return found.decode()
+    return json.loads(found)
 
 
 _READERS = {"safetensors": _of_safetensors, "onnx": _of_onnx, "keras": _of_keras}
@@ -136,12 +146,11 @@ def _sequential(document: Mapping[str, Any], chain: Chain) -> Sequential:
 
 
 def _of_generator(document: Mapping[str, Any], chain: Chain) -> dict[str, Array]:
-    embedding, *stack, output = chain.layers
-    found = {"embedding.weight": embedding.weights["weight"], **_stacked(chain)}
-    tied = bool(document["sizes"].get("tied"))
-    return found | {
-        f"output.{name}": array for name, array in output.weights.items() if not (tied and name == "weight")
-    }
+    found = {"embedding.weight": chain.layers[0].weights["weight"], **_stacked(chain)}
+    found |= {f"output.{name}": array for name, array in chain.layers[-1].weights.items()}
+    if document["sizes"]["tied"]:
+        del found["output.weight"]
+    return found
 
 
 def _of_classifier(document: Mapping[str, Any], chain: Chain) -> dict[str, Array]:
