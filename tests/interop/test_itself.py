@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from interop.moods import classifier
+from moods import classifier
 
 import gatewise
 from gatewise.cli import main

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from interop.moods import WORDS, classifier
+from moods import WORDS, classifier
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 

@@ -69,6 +69,19 @@ def steps_inside(y: Array, lengths: Array) -> Array:
     return inside
 
 
+def flipped(x: Array) -> Array:
+    """The steps of x (T, ...) from the last one to the first."""
+    return x[::-1]
+
+
+def pointwise(op: str, *args: Array | float) -> Array:
+    """An operation of cells that acts number by number; see `equations.OPERATIONS`."""
+    from .equations import OPERATIONS  # which are made of what is here
+
+    found: Array = OPERATIONS[op](*args)
+    return found
+
+
 def largest(x: Array, axis: int) -> Array:
     """The largest value along an axis."""
     return x.max(axis)
