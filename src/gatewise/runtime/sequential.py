@@ -408,6 +408,14 @@ def keeps_steps(layers: Sequence[Layer]) -> bool:
     return all(layer.after in ("any", "keeps") for layer in layers)
 
 
+def ended(layers: Sequence[Layer]) -> bool:
+    """Whether what the last layer gives has no steps."""
+    found = False
+    for layer in layers:
+        found = {"ends": True, "makes": False}.get(layer.after, found)
+    return found
+
+
 def architecture(layers: Sequence[Layer]) -> network.Block:
     """What of layers has weights: those of layer 2 begin with "layers.2."."""
     return network.Block({"layers": [layer.part for layer in layers]})

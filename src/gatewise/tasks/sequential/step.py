@@ -152,12 +152,25 @@ def called(
 
 def _shown(net: Any, layer: Recurrent, y: Any) -> Any:
     """Of the outputs (T, B, ...) in the order in which they were computed, what a layer shows."""
-    width = layer.proj_size or layer.hidden_size
-    halves = [y[..., :width], y[..., width:]] if layer.direction == "both" else [y]
+    halves = _halves(layer, y)
     if layer.outputs == "end":
         halves = [half[place] for half, place in zip(halves, (-1, 0), strict=False)]
     elif layer.direction == "backward" and not layer.as_run:
         halves = [net.ops.flipped(half) for half in halves]
+    return _merged(net, layer, halves)
+
+
+def merged(net: Any, layer: Recurrent, y: Any) -> Any:
+    """What a layer makes of the outputs of its directions, which lie beside one another."""
+    return _merged(net, layer, _halves(layer, y))
+
+
+def _halves(layer: Recurrent, y: Any) -> list[Any]:
+    width = layer.proj_size or layer.hidden_size
+    return [y[..., :width], y[..., width:]] if layer.direction == "both" else [y]
+
+
+def _merged(net: Any, layer: Recurrent, halves: Sequence[Any]) -> Any:
     if len(halves) == 1:
         return halves[0]
     one, other = halves
