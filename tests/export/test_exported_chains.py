@@ -113,7 +113,24 @@ def test_as_c(name, tmp_path):
     assert prove_c(written(c.sources(found, "float32"), tmp_path)) < 2e-6
 
 
+MODELS["masked texts"] = (
+    "sequence",
+    made(
+        *(Embedding(count=6, size=3, mask_zero=True), lstm(3, 4, direction="both", outputs="end"), dense(8, 1)),
+        vocabulary=Tokens(["", "[UNK]", "good", "bad", "New York"], [0, 1, 2, 3, 4], "words"),
+    ),
+)
+MODELS["an unknown token that is masked"] = (
+    "steps",
+    made(
+        *(Embedding(count=3, size=3, mask_zero=True), gru(3, 4), Pooling(of="mean"), dense(4, 1)),
+        vocabulary=Tokens(["<unk>", "good", "bad"], [0, 1, 2], "words"),
+    ),
+)
+
 PAGES = (
+    "masked texts",
+    "an unknown token that is masked",
     "the last state",
     "each step of a sequence",
     "a maximum of texts",

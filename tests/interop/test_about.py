@@ -48,12 +48,13 @@ def test_a_file_of_ours_says_what_model_it_was(to, suffix, capsys):
         [line] = [line for line in own if line.startswith(label)]
         assert line in said
     assert ("proof           " in said) == (to == "onnx")
+    if to == "keras":  # which is opened in a process of its own, each time
+        return
     assert main(["info", f"a{suffix}", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["document"]["vocabulary"] == gatewise.load(model)._document()["vocabulary"]
     assert found["layers"] == ["embedding", "recurrent", "dense"]
-    command = found["import"].split()[1:]
-    assert main(command) == 0
+    assert main(found["import"].split()[1:]) == 0
     assert gatewise.load("a.gatewise").task == "generate"
 
 

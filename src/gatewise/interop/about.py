@@ -17,7 +17,7 @@ from ..tasks.sequential.predictor import last_activation
 from .chain import Chain
 from .formats import OF_WEIGHTS, Asked, chosen, format_of
 from .read_torch import READS
-from .restoring import document_of, metadata_of
+from .restoring import document_in, metadata_of
 
 # What files of weights may not say: an option of `import`, what it is guessed to be, and what it may be.
 _UNSAID = {
@@ -56,20 +56,20 @@ def about(path: str) -> About | None:
     """A file of PyTorch, Keras, ONNX or safetensors; None of any other file, a model file of ours among them.
 
     Raises:
-        ModelFileError: It is such a file, and damaged.
+        ModelFileError: It holds a document that is none.
         MissingExtra: What reads it is not installed.
     """
     if not os.path.isfile(path):  # a pipe can be read but once
         return None
     try:
         name = format_of(path)
-        ours = name == "safetensors" and bundle.KEY in metadata_of(path, name)
-    except ModelFileError:  # what is wrong with a model file is said by what reads those
+        metadata = metadata_of(path, name)
+    except ModelFileError:  # what is wrong with a file is said by what reads models and data
         return None
-    if ours:
+    if name == "safetensors" and bundle.KEY in metadata:
         return None
-    form, document = chosen(name), document_of(path, name)
-    proof = "" if document is None else str(metadata_of(path, name).get("difference", ""))
+    form, document = chosen(name), document_in(path, name, metadata)
+    proof = "" if document is None else str(metadata.get("difference", ""))
     try:
         chain, asked = _chain(path, name)
     except (ModelFileError, OptionError) as error:

@@ -28,7 +28,7 @@ from .chain import Chain
 from .formats import OF_WEIGHTS, Asked, Format, chosen, format_of
 from .itself import prove_chain
 from .proof import Answers, CannotRunError, Proof, compared, examples, logarithms, prove
-from .restoring import document_of, restored
+from .restoring import document_in, metadata_of, restored
 
 Array = np.ndarray
 
@@ -119,7 +119,7 @@ def import_model(
     chain = form.read(path, asked)
     training = _training(path, name, chain)
     unsaid = task is None and tokens is None and names is None and not columns
-    document = document_of(path, name) if unsaid else None
+    document = document_in(path, name, metadata_of(path, name)) if unsaid else None
     if document is None:
         made = _made(chain, task, tokens, names, training, columns)
     else:

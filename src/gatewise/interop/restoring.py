@@ -45,9 +45,15 @@ def metadata_of(path: str, name: str) -> Mapping[str, Any]:
     return found
 
 
-def document_of(path: str, name: str) -> Mapping[str, Any] | None:
-    """The document of the model in a file of ours; None of any other file. As of `metadata_of`."""
-    metadata = metadata_of(path, name)
+def document_in(path: str, name: str, metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The document of the model in a file of ours; None of any other file.
+
+    Args:
+        name, metadata: As of `metadata_of`.
+
+    Raises:
+        ModelFileError: What stands in its place is none.
+    """
     found = metadata.get(bundle.KEY if name == "keras" else "document")
     if not found or (name == "onnx" and bundle.KEY not in metadata):
         return None

@@ -11,9 +11,9 @@ function gw_number(piece) {
 
 // Null where the model knows nothing of a text.
 function gw_answer(text) {
-  const { way, vocabulary: { kind } } = gw_model.page;
+  const { way, masked, vocabulary: { kind } } = gw_model.page;
   const pieces = kind === "characters" ? Array.from(text) : text.split(new RegExp(`[${gw_space}]+`)).filter((piece) => piece);
-  const known = pieces.map((piece) => [piece, gw_number(piece)]).filter(([, number]) => number !== null);
+  const known = pieces.map((piece) => [piece, gw_number(piece)]).filter(([, number]) => number !== null && !(masked && number === 0));
   const tokens = known.map(([piece]) => piece), numbers = known.map(([, number]) => number);
   if (!numbers.length) return null;
   if (way === "sequence") return { tokens, ...gw_read(numbers.length, numbers) };

@@ -78,6 +78,15 @@ def _way(layers: Sequence[Layer]) -> str:
     return "steps" if forward else "sequence"
 
 
+def _fixed(layers: Sequence[Layer]) -> int:
+    """Steps of a row."""
+    return next(layer.length for layer in layers if isinstance(layer, Flatten))
+
+
+def _masks_zero(layers: Sequence[Layer]) -> bool:
+    return isinstance(layers[0], Embedding) and layers[0].mask_zero
+
+
 def _input(recorder: Recorder, layers: Sequence[Layer], way: str) -> Symbol:
     """(1, 1) of a token, (1, 1, D) of numbers, or (T, 1, D) of a row."""
     width, first = sequential.first_width(layers), layers[0]
@@ -87,10 +96,9 @@ def _input(recorder: Recorder, layers: Sequence[Layer], way: str) -> Symbol:
                 f"its {layer.kind} layer has {layer.length:,} steps, and at most {_MOST} are said one by one"
             )
     if way == "row":
-        length = next(layer.length for layer in layers if isinstance(layer, Flatten))
         if width is None:
             raise OptionError("its flatten layer reads tokens side by side, and what is exported reads one at a time")
-        return recorder.number("values", length, 1, width)
+        return recorder.number("values", _fixed(layers), 1, width)
     if isinstance(first, Embedding):
         return recorder.token("token", first.count, 1, 1)
     return recorder.number("values", 1, 1, width or 1)
@@ -137,6 +145,8 @@ def _recurrent(recorder: Recorder, net: Any, part: Any, layer: Recurrent, x: Sym
 
 
 def _pooled(recorder: Recorder, layer: Pooling, x: Symbol, way: str, name: str) -> Any:
+    if way == "steps" and layer.of == "last":
+        return lambda: x
     count = Count(recorder, way, name)
     match layer.of:
         case "mean":
@@ -145,7 +155,7 @@ def _pooled(recorder: Recorder, layer: Pooling, x: Symbol, way: str, name: str) 
             return count.most("most", x)
         case "first":
             return count.first("first", x)
-    return (lambda: x) if way == "steps" else count.gathered("last", x.shape, lambda before: x)
+    return count.gathered("last", x.shape, lambda before: x)  # of both directions, not each at its end
 
 
 def _output(model: Sequential, predictor: Predictor) -> str:
@@ -184,8 +194,7 @@ def _meaning(model: Sequential, way: str) -> list[str]:
         masked = "; 0 stands for no step, and is left out" if first.mask_zero else ""
         return [f"token  its number, from 0 to {first.count - 1}{masked}"]
     if way == "row":
-        length = next(layer.length for layer in model.layers_ if isinstance(layer, Flatten))
-        return [f"values  {length} steps, one behind the other, of {channels}"]
+        return [f"values  {_fixed(model.layers_)} steps, one behind the other, of {channels}"]
     masked = f"; a step of {first.value:g} alone stands for none, and is left out" if isinstance(first, Masking) else ""
     return [f"values  {channels}{masked}"]
 
@@ -219,10 +228,9 @@ def _page(model: Sequential, predictor: Predictor, way: str, answers: Sequence[s
     }
     if model.vocabulary_ is not None:
         vocabulary = {name: getattr(model.vocabulary_, name) for name in ("kind", "tokens", "ids", "unknown")}
-        return {"kind": "pieces", "vocabulary": vocabulary, **said}
+        return {"kind": "pieces", "vocabulary": vocabulary, "masked": _masks_zero(model.layers_), **said}
     if way == "row":
-        length = next(layer.length for layer in model.layers_ if isinstance(layer, Flatten))
-        channels = [f"{channel} {step}" for step in range(length) for channel in channels]
+        channels = [f"{channel} {step}" for step in range(_fixed(model.layers_)) for channel in channels]
     return {"kind": "classes", "names": channels, "fixed": [], "categories": [], **said}
 
 
@@ -232,13 +240,12 @@ def _examples(predictor: Predictor, way: str, output: str) -> Examples:
     lengths = {"row": [1], "steps": [_STEPS], "sequence": list(_LENGTHS)}[way]
     width, first = predictor.width, layers[0]
     if way == "row":
-        length = next(layer.length for layer in layers if isinstance(layer, Flatten))
-        rows = rng.normal(size=(_ROWS, length, width or 1)).astype(np.float32)
+        rows = rng.normal(size=(_ROWS, _fixed(layers), width or 1)).astype(np.float32)
         return Examples(
             "rows drawn at random", {"values": rows.reshape(_ROWS, -1)}, {output: _answers(predictor, [*rows])}
         )
     if isinstance(first, Embedding):
-        each = [rng.integers(int(first.mask_zero), first.count, count) for count in lengths]
+        each = [rng.integers(int(_masks_zero(layers)), first.count, count) for count in lengths]
         given = {"token": np.concatenate(each)[:, None]}
     else:
         each = [rng.normal(size=(count, width or 1)).astype(np.float32) for count in lengths]
@@ -256,17 +263,19 @@ def _of_texts(predictor: Predictor, output: str) -> list[tuple[str, dict[str, An
     if vocabulary is None or predictor.each_step:
         return []
     rng, between, found = np.random.default_rng(0), " " * (vocabulary.kind == "words"), []
-    masked = bool(getattr(predictor.layers[0], "mask_zero", False))
+    masked, alone = (
+        _masks_zero(predictor.layers),
+        len if vocabulary.kind == "characters" else lambda word: len(word.split()),
+    )
     numbered = zip(vocabulary.tokens, vocabulary.ids, strict=True)
-    known = [token for token, number in numbered if token.strip() and number >= masked]
-    known = [token for token in known if len(token) == 1] if vocabulary.kind == "characters" else known
+    known = [token for token, number in numbered if token.strip() and alone(token) == 1 and number >= masked]
     for count in rng.integers(1, _WORDS, _TEXTS if known else 0).tolist():
         words = [known[place] for place in rng.integers(len(known), size=count)]
         found += [between.join(words), f"{words[0].upper()}!{between}{between.join(words)} \u00a0?"]
     cut = [vocabulary.cut(text) for text in found]
     answers = _answers(predictor, [np.array([number for _, number in pieces]) for pieces in cut])
     return [
-        (text, {"tokens": [piece for piece, _ in pieces], output: row.tolist()})
+        (text, {"tokens": [piece for piece, number in pieces if number >= masked], output: row.tolist()})
         for text, pieces, row in zip(found, cut, answers, strict=True)
     ]
 
