@@ -170,6 +170,13 @@ def test_a_page_cuts_texts_as_the_model_does():
     assert all(text[0].isupper() or not text[0].isalpha() for text in odd)
 
 
+def test_a_vocabulary_of_nothing_that_texts_hold():
+    layers = Embedding(count=2, size=3), gru(3, 4, outputs="end"), dense(4, 1)
+    found = said(made(*layers, vocabulary=Tokens(["<pad>", "<unk>"], [0, 1], "characters")))
+    assert found.answers == []
+    assert found.examples.inputs["token"].max() == 1
+
+
 def test_what_inputs_and_outputs_mean():
     meaning = "\n".join(said(MODELS["steps of its own"][1]).meaning)
     assert (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -29,10 +29,10 @@ def prove_chain(model: Any, chain: Chain) -> Proof:
     Raises:
         ModelFileError: They differ.
     """
+    inputs: Iterable[Any] = examples(chain.kinds, chain.steps)
+    ours, read = _of_sequences(model), lambda x: x
     if model.task == "classify":
         inputs, ours, read = _texts(model), _of_texts(model), lambda text: _words(model, text)
-    else:
-        inputs, ours, read = examples(chain.kinds, chain.steps), _of_sequences(model), lambda x: x
     theirs = compared(chain.kinds, lambda x: chains.run(chain, read(x)))
     return prove(compared(chain.kinds, ours), theirs, _PEER, inputs)
 

@@ -272,6 +272,8 @@ def _of_texts(predictor: Predictor, output: str) -> list[tuple[str, dict[str, An
     for count in rng.integers(1, _WORDS, _TEXTS if known else 0).tolist():
         words = [known[place] for place in rng.integers(len(known), size=count)]
         found += [between.join(words), f"{words[0].upper()}!{between}{between.join(words)} \u00a0?"]
+    if not found:
+        return []
     cut = [vocabulary.cut(text) for text in found]
     answers = _answers(predictor, [np.array([number for _, number in pieces]) for pieces in cut])
     return [
