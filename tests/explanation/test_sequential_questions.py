@@ -184,6 +184,15 @@ def test_classes_at_each_step():
     assert {one.name: one.base_rate for one in asked.answer.choices}["b"] == pytest.approx(float(shares[:, 1].mean()))
 
 
+def test_steps_of_a_decoder_are_steps():
+    model = made(lstm(2, 4, outputs="end"), Repeat(length=3), gru(4, 3), Dense(inputs=3, outputs=2))
+    x = rows()
+    asked, _ = question(model, x, 1, Ask(step=2, target="predicted_1"))
+    assert ends(asked)[0] == pytest.approx(float(model._predictor().outputs([x[1]])[0][2, 1]), abs=1e-6)
+    with pytest.raises(OptionError, match="no step 3"):
+        question(model, x, 1, Ask(step=3))
+
+
 def test_other_answers_are_compared_with():
     asked, _ = question(numbers(classes=CLASSES), rows(), 0, Ask())
     [other] = asked.contrasts()

@@ -82,7 +82,7 @@ MODELS = {  # -> way, model
     "steps side by side": (
         "row",
         made(
-            *(lstm(2, 4, direction="both"), gru(8, 3, direction="backward", as_run=True)),
+            *(Masking(value=-9.0), lstm(2, 4, direction="both"), gru(8, 3, direction="backward", as_run=True)),
             *(Flatten(length=5), dense(15, 3, "softmax")),
             classes=CLASSES,
         ),

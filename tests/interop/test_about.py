@@ -63,7 +63,7 @@ def test_a_model_that_is_no_chain_says_why(capsys):
     capsys.readouterr()
     assert main(["info", "tag.onnx"]) == 0
     said = capsys.readouterr().out
-    assert "import          not so: 'tag.onnx'" in said
+    assert "import          refused: 'tag.onnx'" in said
     assert "task            tag\n" in said
     assert main(["info", "tag.onnx", "--layers"]) == 2
 
@@ -92,7 +92,7 @@ def test_of_weights_that_fit_in_no_order_it_is_said_what_to_add(capsys):
     save_file({name: weight.numpy() for name, weight in Mood().state_dict().items()}, "a.safetensors")
     assert main(["info", "a.safetensors"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "import not so: " in said
+    assert "import refused: " in said
     assert "--layers" in said
 
 

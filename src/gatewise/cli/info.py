@@ -114,10 +114,10 @@ def _of_another_library(path: str, layers: bool, json: bool) -> bool:
         ("file", f"{found.format}{written}"),
         ("layers", "" if found.chain is None else layers_in_words(found.chain)),
         ("proof", found.proof),
-        ("import", found.command or f"not so: {found.refused}"),
+        ("import", found.command or f"refused: {found.refused}"),
         *(("", choice) for choice in found.choices),
     ]
-    text = _text([(label, value) for label, value in lines if value], width())
+    text = _text([(label, value) for label, value in lines if value], width(), longest=None)
     if found.document is not None:
         own = _properties(Header(dict(found.document), {}))
         model = [(label, value) for label, value in own if label not in ("parameters", "file")]  # of a model file
@@ -132,12 +132,12 @@ def describe(header: Header, columns: int | None) -> str:
     return _text(_properties(header), columns)
 
 
-def _text(properties: Iterable[tuple[str, str]], columns: int | None) -> str:
-    """Labels and what belongs to each."""
+def _text(properties: Iterable[tuple[str, str]], columns: int | None, longest: int | None = _LONGEST) -> str:
+    """Labels and what belongs to each, of so many characters at most."""
     lines = []
     for label, text in properties:
         text = printable(text)
-        text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
+        text = text if longest is None or len(text) <= longest else f"{text[: longest - 4]} ..."
         text = f"{printable(label):<{_INDENT - 1}} {text}".rstrip()
         if columns is not None and columns > 2 * _INDENT:  # a digest stays in one piece, so that it can be copied
             indent = " " * _INDENT

@@ -123,10 +123,11 @@ class _Row:
         return list(columns) if len(columns) == width else [str(place) for place in range(width)]
 
     def question(self, ask: Ask) -> Question:
-        place = ("step",) if self.predictor.each_step else ()
+        has_steps = self.outputs.ndim > 1  # of what was read, or of a decoder's own
+        place = ("step",) if has_steps else ()
         ask.only("target", *(("against",) if self.classes else ()), *place, task="sequential")
         step = None
-        if self.predictor.each_step:
+        if has_steps:
             step = chosen_step(ask.step, len(self.outputs), len(self.outputs) - 1)
         found = self.outputs if step is None else self.outputs[step]
         if self.classes:

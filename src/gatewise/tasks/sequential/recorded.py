@@ -46,6 +46,8 @@ def step_model(model: Sequential, digest: str, rounded: Rounding) -> StepModel:
     predictor = model._predictor()
     way = _way(layers)
     x = _input(recorder, layers, way)
+    read = [place for place, layer in enumerate(layers) if not isinstance(layer, Masking)]  # what it hides is not given
+    net, layers = Block({"layers": [net.layers[place] for place in read]}, net.ops), [layers[place] for place in read]
     y = called(net, layers, {"x": x})["y"] if way == "row" else _read(recorder, net, layers, x, way)
     if model.classes_ is not None:
         y = shares_of(net.ops, last_activation(layers), y)
@@ -56,7 +58,7 @@ def step_model(model: Sequential, digest: str, rounded: Rounding) -> StepModel:
     return StepModel(
         recording=recorder.recording(**{output: y}),
         examples=_examples(predictor, way, output),
-        title=f"A model of another library: {sequential.described(layers)}.",
+        title=f"A model of another library: {sequential.described(model.layers_)}.",
         meaning=[*_meaning(model, way), f"{output}  {when}{made}: {', '.join(answers)}"],
         digest=digest,
         tokens=_tokens(model),
@@ -108,8 +110,6 @@ def _read(recorder: Recorder, net: Any, layers: Sequence[Layer], x: Any, way: st
     """(1, K), or (1, 1, K) of each step."""
     state = CARRIED if way == "steps" else SEQUENCE
     for number, (part, layer) in enumerate(zip(net.layers, layers, strict=True)):
-        if isinstance(layer, Masking):
-            continue
         if isinstance(layer, Recurrent):
             x = _recurrent(recorder, net, part, layer, x, state)
         elif isinstance(layer, Pooling):

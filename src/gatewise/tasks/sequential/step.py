@@ -13,7 +13,18 @@ from ...errors import OptionError
 from ...runtime import sequential
 from ...runtime.functions import Function, FunctionModel, Input
 from ...runtime.layers import as_carried, as_tuple
-from ...runtime.sequential import Activation, Dense, Embedding, Flatten, Layer, Masking, Pooling, Recurrent, Repeat
+from ...runtime.sequential import (
+    Activation,
+    Dense,
+    Embedding,
+    Flatten,
+    Layer,
+    Masking,
+    Pooling,
+    Recurrent,
+    Repeat,
+    Scaling,
+)
 from ..stepwise import Rounding, with_rounded
 
 if TYPE_CHECKING:
@@ -145,8 +156,10 @@ def called(
                 x = x.swapaxes(0, 1).reshape(x.shape[1], -1)
             case Repeat():
                 x = net.ops.broadcast_to(x[None], (layer.length, *x.shape))
-            case _:  # scaling
+            case Scaling():
                 x = x * part.weight + part.bias
+            case _:
+                raise OptionError(f"its {layer.kind} layer cannot be said as operations of one step after another")
     return {"y": x, **after}
 
 
