@@ -15,6 +15,9 @@ def written(name, folder):
         path = path.with_suffix(".csv")
         rows = zip(*data.values(), strict=True)
         path.write_text("\n".join([",".join(data), *(",".join(map(str, row)) for row in rows)]) + "\n")
+    elif name == "sequential_texts":
+        path = path.with_suffix(".txt")
+        path.write_text("\n".join(data) + "\n")
     elif name.startswith("detect"):
         path = path.with_suffix(".csv")
         path.write_text("\n".join(["x0,x1", *(f"{a},{b}" for a, b in data["array"])]) + "\n")

@@ -19,6 +19,7 @@ ASKED = {
     "transcribe_lines": (),
     "translate_characters": ("--step", "1"),
     "caption_images": ("--step", "1"),
+    "sequential_texts": (),
 }
 
 

@@ -38,6 +38,7 @@ ASKED = {  # a model -> what is asked of it, beside the answer itself
     "generate_text": {"step": 5},
     "generate_words": {"step": 2},
     "generate_numbers": {"step": 3},
+    "sequential_texts": {},
 }
 
 

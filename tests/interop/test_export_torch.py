@@ -161,7 +161,7 @@ def test_models_of_other_tasks_are_no_chains(folder):
 def test_a_difference_leaves_nothing(folder, monkeypatch):
     saved(recurrent("lstm", 3, 4))
     monkeypatch.setattr(proof, "TOLERANCE", -1.0)
-    with pytest.raises(gatewise.errors.ModelFileError, match="differs from torch"):
+    with pytest.raises(gatewise.errors.ModelFileError, match="differs from the chain"):
         export_chain("m.gatewise", "torch", folder / "out.pt")
     assert [path.name for path in folder.iterdir()] == ["m.gatewise"]
 

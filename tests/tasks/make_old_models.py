@@ -1,4 +1,5 @@
-"""Makes the model files beside `test_old_models.py`: trained at revision 098e925, on data that is made up here.
+"""Makes the model files beside `test_old_models.py`: trained at revision 098e925, on data that is made up here; but
+`sequential_texts`, which nothing trained, at revision 42edfcf.
 
     python tests/tasks/make_old_models.py [NAME ...]
 
@@ -22,7 +23,10 @@ from PIL import Image
 from test_old_models import MODELS, ask, plain
 
 import gatewise
-from gatewise import Captioner, Classifier, Detector, Forecaster, Generator, Tagger, Transcriber, Translator
+from gatewise import Captioner, Classifier, Detector, Forecaster, Generator, Sequential, Tagger, Transcriber, Translator
+from gatewise.interop.cells import cell_of
+from gatewise.runtime.sequential import Dense, Embedding, Recurrent, Scaling, architecture
+from gatewise.tasks.sequential.texts import Tokens
 
 MOST = 40_000  # bytes of a model file
 
@@ -470,6 +474,38 @@ def caption_clips():
     keep("caption_clips", model, given, [("predict", data, {}), ("predictions", data, {})])
 
 
+# --- sequential -------------------------------------------------------------------------------------------------------
+
+
+def sequential_texts():
+    """As `gatewise import` makes one of a model that masks what fills up its texts; with weights by chance."""
+    random = np.random.default_rng(0)
+    layers = (
+        Embedding(count=9, size=4, mask_zero=True),
+        Recurrent(program=cell_of("lstm").to_json(), input_size=4, hidden_size=5, direction="both", zero_masked=True),
+        Recurrent(program=cell_of("gru").to_json(), input_size=10, hidden_size=4, direction="backward", outputs="end"),
+        Scaling(size=4),
+        Dense(inputs=4, outputs=3, activation="softmax"),
+    )
+    shapes = dict(architecture(layers).weights())
+    weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    words = ["", "[UNK]", "warm", "kind", "cold", "dull", "not", "very", "film"]
+    given = {"target": "mood", "columns": "text"}
+    imported = {"file": "mood.keras", "format": "keras", "version": "3.15.1", "sha256": "0" * 64, "notes": []}
+    imported["proof"] = {"peer": "keras 3.15.1", "difference": 6e-08, "examples": 12, "install": "", "reason": ""}
+    model = Sequential.of(
+        layers,
+        weights,
+        vocabulary=Tokens(words, [*range(9)], "words"),
+        classes=["good", "bad", "neither"],
+        training={"data": {"fingerprint": ""}, "metrics": {}, "imported": imported},
+        **given,
+    )
+    texts = ["a warm film", "Not very kind, not dull!", "cold", "very very cold , very dull film"]
+    questions = [(how, texts, {}) for how in ("predict", "predictions", "answers")]
+    keep("sequential_texts", model, given, questions)
+
+
 if __name__ == "__main__":
     print(f"gatewise is {gatewise.__file__}")
     MODELS.mkdir(exist_ok=True)
@@ -478,7 +514,7 @@ if __name__ == "__main__":
         *(generate_text, generate_words, generate_numbers, classify_text, classify_sensors, classify_number),
         *(tag_entities, tag_numbers, forecast_quantiles, forecast_counts),
         *(detect_prediction, detect_reconstruction, detect_both, translate_copying, translate_characters),
-        *(transcribe_steps, transcribe_lines, caption_images, caption_clips),
+        *(transcribe_steps, transcribe_lines, caption_images, caption_clips, sequential_texts),
     )
     for maker in makers:
         if not wanted or maker.__name__ in wanted:

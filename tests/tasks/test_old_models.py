@@ -1,9 +1,9 @@
 """Model files that were written before options were renamed still open, and say what they said then.
 
 Beside each `models/NAME.model` stands `NAME.json`: the options that it was trained with, data, what it was asked of
-which of them, and what it answered. `make_old_models.py` made both, at revision 098e925; but the paths that
-`forecast_counts` draws are those of a generator of numpy for each window, which took the place of one of torch for all;
-and the models of text read the token that texts begin after before a prompt, too.
+which of them, and what it answered. `make_old_models.py` made both, at revision 098e925 (`sequential_texts` at
+42edfcf); but the paths that `forecast_counts` draws are those of a generator of numpy for each window, which took the
+place of one of torch for all; and the models of text read the token that texts begin after before a prompt, too.
 """
 
 import gzip
@@ -21,6 +21,7 @@ import gatewise
 from gatewise import Writer
 from gatewise.explanation import trace
 from gatewise.runtime import layers
+from gatewise.tasks import KNOWN
 
 MODELS = Path(__file__).parent / "models"
 NAMES = sorted(path.stem for path in MODELS.glob("*.json"))
@@ -106,7 +107,7 @@ def test_a_writer_without_torch_reads_the_same_file():
 
 def test_there_is_one_of_each_task():
     tasks = {json.loads(path.read_text())["task"] for path in MODELS.glob("*.json")}
-    assert tasks == {"generate", "classify", "tag", "forecast", "detect", "translate", "transcribe", "caption"}
+    assert tasks == {*KNOWN}
 
 
 def opened(name, folder):

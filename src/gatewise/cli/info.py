@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,10 +46,11 @@ def info(
     json: Json = False,
     **search: Any,
 ) -> None:
-    """Describe a model, or show how data is understood before training.
+    """Describe a model, a file of another library, or show how data is understood before training.
 
     For a model: its task, cell and sizes, the options that were given, and the data, seed and versions it was trained
-    with; `--json` shows all. Only the header of the file is read. For data: its columns and their kinds, which ones
+    with; `--json` shows all. Only the header of the file is read. For a file of PyTorch, Keras or ONNX: its layers, the
+    model that was exported into it, and how to import it. For data: its columns and their kinds, which ones
     look like time, key and target, gaps, lengths and labels.
     """
     from ..bundle import read_header
@@ -60,6 +61,8 @@ def info(
         if source[1:]:
             raise OptionError(f"'{source[0]}' is a model. Name one model, or only data")
     except ModelFileError:
+        if not source[1:] and _of_another_library(source[0], layers, json):
+            return
         from ..data.sources import Roles, is_data
         from ..data.summary import summarise
 
@@ -70,11 +73,8 @@ def info(
         result("" if json else found.describe(), found.document(), json)
     else:
         if layers:
-            from ..tasks.summary import layers_table
-
             weights = header.tensors.keys() - header.plain - header.scales
-            tensors = {name: list(shape) for name, (_, shape) in header.tensors.items() if name in weights}
-            result("" if json else layers_table({printable(n): tuple(s) for n, s in tensors.items()}), tensors, json)
+            _layers({name: list(shape) for name, (_, shape) in header.tensors.items() if name in weights}, json)
             return
         result("" if json else describe(header, width()), header.document, json)
 
@@ -82,13 +82,62 @@ def info(
 info = with_csv(info)
 
 
+def _layers(tensors: dict[str, list[int]], json: bool) -> None:
+    from ..tasks.summary import layers_table
+
+    result("" if json else layers_table({printable(n): tuple(s) for n, s in tensors.items()}), tensors, json)
+
+
+def _of_another_library(path: str, layers: bool, json: bool) -> bool:
+    """Describe such a file, if it is one: the model that was exported into it, its layers, and how to import it."""
+    from ..bundle import Header
+    from ..interop.about import about, layers_in_words
+
+    if (found := about(path)) is None:
+        return False
+    if layers:
+        if found.chain is None:
+            raise OptionError(found.refused)
+        _layers({name: list(array.shape) for name, array in found.chain.tensors().items()}, json)
+        return True
+    document = {
+        "format": found.format,
+        "document": found.document,
+        "proof": found.proof or None,
+        "layers": None if found.chain is None else [layer.kind for layer in found.chain.kinds],
+        "refused": found.refused or None,
+        "import": found.command or None,
+        "choices": list(found.choices),
+    }
+    written = "" if found.document is None else ", which `gatewise export` wrote"
+    lines = [
+        ("file", f"{found.format}{written}"),
+        ("layers", "" if found.chain is None else layers_in_words(found.chain)),
+        ("proof", found.proof),
+        ("import", found.command or f"refused: {found.refused}"),
+        *(("", choice) for choice in found.choices),
+    ]
+    text = _text([(label, value) for label, value in lines if value], width(), longest=None)
+    if found.document is not None:
+        own = _properties(Header(dict(found.document), {}))
+        model = [(label, value) for label, value in own if label not in ("parameters", "file")]  # of a model file
+        text += f"\n\nthe model\n{_text(model, width())}"
+    result("" if json else text, document, json)
+    return True
+
+
 def describe(header: Header, columns: int | None) -> str:
     """A line or a few per property, wrapped to `columns` (None: not wrapped). Works for any document, also unknown
     ones."""
+    return _text(_properties(header), columns)
+
+
+def _text(properties: Iterable[tuple[str, str]], columns: int | None, longest: int | None = _LONGEST) -> str:
+    """Labels and what belongs to each, of so many characters at most."""
     lines = []
-    for label, text in _properties(header):
+    for label, text in properties:
         text = printable(text)
-        text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
+        text = text if longest is None or len(text) <= longest else f"{text[: longest - 4]} ..."
         text = f"{printable(label):<{_INDENT - 1}} {text}".rstrip()
         if columns is not None and columns > 2 * _INDENT:  # a digest stays in one piece, so that it can be copied
             indent = " " * _INDENT

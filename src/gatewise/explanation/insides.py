@@ -73,8 +73,10 @@ def named_units(question: Question, seed: int) -> list[FoundUnit] | str:
 
 def layer_name(one: Trace | Held | NamedUnit) -> str:
     """ "layer 1", "encoder, layer 2, backward" """
-    place = one.place.removesuffix("layers").strip(".").replace(".", " ")
-    return f"{f'{place}, ' if place else ''}layer {one.layer + 1}{', backward' if one.reverse else ''}"
+    before, chained, at = one.place.rpartition("layers.")  # a chain of layers has each by itself
+    place = (before if chained else one.place.removesuffix("layers")).strip(".").replace(".", " ")
+    number = one.layer + 1 + (int(at) if chained else 0)
+    return f"{f'{place}, ' if place else ''}layer {number}{', backward' if one.reverse else ''}"
 
 
 def _vectors(one: Trace) -> list[str]:

@@ -29,7 +29,9 @@ SCRIPTS = {  # kind of a page -> what its engine and its interface are made of
     "sentence": (("hashes.js", "spaces.js", "sentences.js", "chain.js", "tagger.js"), ("sentence.js",)),
     "typed": (("hashes.js", "spaces.js", "words.js", "classtext.js"), ("bars.js", "typed.js")),
     "forecast": ((), ("chart.js", "forecast.js")),
+    "pieces": (("spaces.js", "pieces.js"), ("bars.js", "typed.js")),
 }
+_BODIES = {"pieces": "typed"}  # kind of a page -> another one whose body it has
 
 
 def sources(model: StepModel, kind: str) -> dict[str, str]:
@@ -48,7 +50,7 @@ def sources(model: StepModel, kind: str) -> dict[str, str]:
         raise OptionError(f"this model cannot be said in html: {why}. Export it to c or onnx instead")
     engine, interface = SCRIPTS[asked]
     page = assembled(
-        parts(__package__, "top.html", f"{asked}.html", "end.html"),
+        parts(__package__, "top.html", f"{_BODIES.get(asked, asked)}.html", "end.html"),
         style=parts(__package__, "style.css"),
         script=parts(__package__, "common.js", *interface),
         libraries={"engine": _engine(model, kind) + "\n" + parts(__package__, *engine)},

@@ -18,6 +18,7 @@ from . import chain as chains
 from .as_chain import chain_of, chain_of_classifier
 from .as_ensemble import ensemble_of
 from .formats import FORMATS
+from .itself import prove_chain
 from .proof import Answers, CannotRunError, Proof, compared, examples, logarithms, prove
 
 
@@ -67,8 +68,11 @@ class Exported:
 def export_chain(model: str | os.PathLike[str], to: str, output: Path) -> Exported:
     """Write a model as a file of another library, and run it there, where that is installed.
 
+    What is written is a chain of layers. Its answers are compared with the model's own, and with the library's.
+
     Raises:
-        OptionError: The library cannot say it, or computes something else; nothing is left behind then.
+        OptionError: The library cannot say it.
+        ModelFileError: The chain or the library answers something else; nothing is left behind then.
         MissingExtra: What writes it is not installed.
     """
     target = TARGETS[to]
@@ -82,10 +86,11 @@ def export_chain(model: str | os.PathLike[str], to: str, output: Path) -> Export
     if target.ensembles and estimator.task == "classify" and chain_of_classifier(estimator, target.masks) is None:
         return _export_ensemble(estimator, target, output)
     chain = chain_of(estimator, target.masks)
+    own = prove_chain(estimator, chain)
 
     def proved(theirs: Answers, peer: str) -> Proof:
         ours, others = (compared(chain.kinds, answers) for answers in (lambda x: chains.run(chain, x), theirs))
-        return prove(ours, others, peer, examples(chain.kinds, chain.steps))
+        return prove(ours, others, peer, examples(chain.kinds, chain.steps)).with_chain(own)
 
     with extras_named(), atomic(output) as temporary:
         writer.write(chain, estimator, temporary, suffix)

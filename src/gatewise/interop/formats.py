@@ -102,14 +102,15 @@ def format_of(path: str) -> str:
         raise ModelFileError(f"'{path}' cannot be read: {error.strerror or error}") from error
     if size > MOST_BYTES:
         raise ModelFileError(f"'{path}' has {size:,} bytes. Models of more than {MOST_BYTES:,} are not read")
+    # Before the others: the length of its header may begin as a pickle or a protobuf does.
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
+        return "safetensors"
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "h5"
     if head.startswith(b"PK"):
         return _in_zip(path)
     if head.startswith(_PICKLED):
         return "torch"
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
-        return "safetensors"
     if head.startswith(_PROTOBUF) and size > 8:
         return "onnx"
     raise ModelFileError(f"'{path}' is {_called_otherwise(head)}, and none of: {', '.join(_NAMES)}")

@@ -15,19 +15,22 @@ from typing import Any
 import numpy as np
 
 from .. import bundle
-from ..errors import ModelFileError, OptionError
+from ..errors import GatewiseError, ModelFileError, OptionError
 from ..runtime import ops, sequential
 from ..runtime.sequence_model import forward as of_generator
 from ..tasks.classify.architecture import forward as of_classifier
 from ..tasks.sequential.estimator import Sequential
 from ..tasks.sequential.predictor import last_activation
 from ..tasks.sequential.texts import Tokens, kind_of
+from . import chain as chains
 from . import proof_process
 from .as_classifier import classifier
 from .as_generator import generator
 from .chain import Chain
 from .formats import OF_WEIGHTS, Asked, chosen, format_of
+from .itself import prove_chain
 from .proof import Answers, CannotRunError, Proof, compared, examples, logarithms, prove
+from .restoring import document_in, metadata_of, restored
 
 Array = np.ndarray
 
@@ -70,7 +73,8 @@ def import_model(
 ) -> Imported:
     """Read a model of PyTorch, Keras or ONNX, and write it as a model file.
 
-    Where its own library is installed, the same inputs go through both before the file is written.
+    Where its own library is installed, the same inputs go through both before the file is written. A file that was
+    exported here comes back as the model that it was, of its own task, if nothing else is said.
 
     Args:
         path: The file. What it is shows in its content.
@@ -115,7 +119,13 @@ def import_model(
         asked = replace(asked, reads="steps")
     form = chosen(name)
     chain = form.read(path, asked)
-    made = _made(chain, task, tokens, names, _training(path, name, chain), columns)
+    training = _training(path, name, chain)
+    unsaid = task is None and tokens is None and names is None and not columns
+    document = document_in(path, name, metadata_of(path, name)) if unsaid else None
+    if document is None:
+        made = _made(chain, task, tokens, names, training, columns)
+    else:
+        made = _restored(document, chain, training)
     proof = _proof(name, path, chain, asked, made)
     notes = (*chain.notes, *made.notes)
     made.model.provenance_["imported"] |= {"notes": list(notes), "proof": asdict(proof)}
@@ -132,6 +142,7 @@ class _Made:
         given: From an example to what the file's own library gets.
         theirs: From what that answers to what is compared.
         notes: What was left out, or why it is no other model.
+        own: How far the model is from its chain, where `ours` is that of the chain.
     """
 
     model: Any
@@ -139,6 +150,7 @@ class _Made:
     given: Callable[[Array], Array]
     theirs: Callable[[Any], Any]
     notes: tuple[str, ...] = ()
+    own: Proof | None = None
 
 
 def _made(
@@ -162,6 +174,20 @@ def _made(
     model = Sequential.of(chain.kinds, chain.tensors(), **options)
     ours = compared(chain.kinds, lambda x: sequential.forward(model._net, chain.kinds, x))
     return _Made(model, ours, np.asarray, compared(chain.kinds, np.asarray), notes)
+
+
+def _restored(document: Mapping[str, Any], chain: Chain, training: Mapping[str, Any]) -> _Made:
+    """The model that it was before it was exported; the chain itself where that is none, which a note says."""
+    try:
+        model = restored(document, chain)
+        own = prove_chain(model, chain)
+    except GatewiseError as error:
+        made = _made(chain, None, None, None, training, {})
+        return replace(made, notes=(f"kept as a model of the task 'sequential': {error}",))
+    model.provenance_ = {**model.provenance_, "imported": training["imported"]}
+    model._read_digest = None  # of a file that had no such provenance
+    ours = compared(chain.kinds, lambda x: chains.run(chain, x))
+    return _Made(model, ours, np.asarray, compared(chain.kinds, np.asarray), own=own)
 
 
 def _generator(chain: Chain, tokens: Tokens, training: Mapping[str, Any]) -> _Made:
@@ -215,7 +241,8 @@ def _proof(name: str, path: str, chain: Chain, asked: Asked, made: _Made) -> Pro
         return Proof(form.packages[0], install=form.install)
     peer, outputs = found
     answers = iter(outputs)
-    return prove(made.ours, lambda x: made.theirs(next(answers)), peer, iter(inputs))
+    proof = prove(made.ours, lambda x: made.theirs(next(answers)), peer, iter(inputs))
+    return proof if made.own is None else proof.with_chain(made.own)
 
 
 def _training(path: str, name: str, chain: Chain) -> dict[str, Any]:

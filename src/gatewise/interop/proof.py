@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..runtime.sequential import Layer, fewest_steps, first_width, fixed_length,
 from ..tasks.sequential.predictor import last_activation
 
 Array = np.ndarray
-Answers = Callable[[Any], Any]  # of x, as `chain.run` takes it, what a model answers
+Answers = Callable[[Any], Any]  # of x, as `chain.run` takes it or a text, what a model answers
 
 TOLERANCE = 1e-5  # of the value, or of 1
 _SIZES = ((1, 1), (7, 3), (23, 2))  # steps and sequences of the examples
@@ -48,6 +48,12 @@ class Proof:
         if self.difference is None:
             return f"not proved: {self.peer} is not installed. Install it and do this again: {self.install}"
         return f"proved by {self.peer}: largest difference {self.difference:.2g} in {self.examples:,} values"
+
+    def with_chain(self, own: Proof) -> Proof:
+        """The same, with what the chain that the library runs differs from the model itself by."""
+        if self.difference is None or own.difference is None:
+            return self
+        return replace(self, difference=max(self.difference, own.difference), examples=self.examples + own.examples)
 
 
 def examples(layers: Sequence[Layer], steps: int | None = None, seed: int = 0) -> Iterator[Array]:
@@ -83,7 +89,7 @@ def logarithms(chances: Any) -> Array:
     return np.log(np.maximum(np.asarray(chances), np.float32(1e-20)))
 
 
-def prove(ours: Answers, theirs: Answers, peer: str, inputs: Iterator[Array]) -> Proof:
+def prove(ours: Answers, theirs: Answers, peer: str, inputs: Iterable[Any]) -> Proof:
     """Run both.
 
     Raises:

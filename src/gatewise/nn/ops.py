@@ -11,6 +11,8 @@ from torch.nn.functional import linear, softplus
 from torch.nn.functional import linear as linear_by_row
 from torch.nn.functional import logsigmoid as log_sigmoid
 
+from ..engine.reference import OPERATIONS
+
 __all__ = ["linear", "linear_by_row", "log_sigmoid", "softplus"]
 
 arcsinh, exp, log, tanh, sigmoid = torch.asinh, torch.exp, torch.log, torch.tanh, torch.sigmoid
@@ -54,6 +56,16 @@ def as_float(x: Tensor) -> Tensor:
 def steps_inside(y: Tensor, lengths: Tensor) -> Tensor:
     """(T, B) whether a step of y (T, B, ...) is one of its row's first `lengths`."""
     return torch.arange(len(y), device=y.device)[:, None] < lengths
+
+
+def flipped(x: Tensor) -> Tensor:
+    """The steps of x (T, ...) from the last one to the first."""
+    return x.flip(0)
+
+
+def pointwise(op: str, *args: Tensor | float) -> Tensor:
+    """An operation of cells that acts number by number; see `engine.reference.OPERATIONS`."""
+    return OPERATIONS[op](*(OPERATIONS["constant"](arg) if isinstance(arg, float) else arg for arg in args))
 
 
 def largest(x: Tensor, axis: int) -> Tensor:

@@ -14,24 +14,10 @@ from . import ops
 Array = np.ndarray
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
+    **ops.POINTWISE,
     "constant": float,  # which takes the dtype of what it meets
     "matmul": lambda weight, v: v @ weight.T,
     "matmul_t": lambda weight, v: v @ weight,
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "div": np.divide,
-    "neg": np.negative,
-    "sigmoid": ops.sigmoid,
-    "tanh": np.tanh,
-    "relu": lambda v: np.maximum(v, 0),
-    "step": lambda v: (v > 0).astype(v.dtype),
-    "exp": np.exp,
-    "log": np.log,
-    "sqrt": np.sqrt,
-    "softplus": ops.softplus,
-    "maximum": np.maximum,
-    "minimum": np.minimum,
     "mean": lambda v: np.repeat(v.mean(-1, keepdims=True), v.shape[-1], -1),
 }
 

@@ -6,7 +6,7 @@ arithmetic, `@`, `.sum(axis)`, `.mean(axis)`, `.reshape` and `.swapaxes`; the re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -67,6 +67,11 @@ def steps_inside(y: Array, lengths: Array) -> Array:
     """(T, B) whether a step of y (T, B, ...) is one of its row's first `lengths`."""
     inside: Array = np.arange(len(y))[:, None] < lengths
     return inside
+
+
+def flipped(x: Array) -> Array:
+    """The steps of x (T, ...) from the last one to the first."""
+    return x[::-1]
 
 
 def largest(x: Array, axis: int) -> Array:
@@ -139,3 +144,27 @@ def summed_at(values: Array, places: Array, width: int) -> Array:
     found = np.zeros((len(values), width), values.dtype)
     np.add.at(found, (np.arange(len(values))[:, None], places), values)
     return found
+
+
+POINTWISE: dict[str, Callable[..., Array]] = {  # operations of cells that act number by number
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "neg": np.negative,
+    "sigmoid": sigmoid,
+    "tanh": np.tanh,
+    "relu": lambda v: np.maximum(v, 0),
+    "step": lambda v: (v > 0).astype(v.dtype),
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "softplus": softplus,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+}
+
+
+def pointwise(op: str, *args: Array | float) -> Array:
+    """One of `POINTWISE`."""
+    return POINTWISE[op](*args)

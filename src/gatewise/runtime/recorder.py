@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -480,6 +481,23 @@ class Ops:
         assert axis == -1
         powers = self._recorder.pointwise("exp", x - self._recorder.largest(x))
         return powers / self._recorder.total(powers)
+
+    def log_softmax(self, x: Symbol, axis: int) -> Symbol:
+        assert axis == -1
+        shifted = x - self._recorder.largest(x)
+        return shifted - self._recorder.pointwise("log", self._recorder.total(self._recorder.pointwise("exp", shifted)))
+
+    def flipped(self, x: Symbol) -> Symbol:
+        return x[::-1]
+
+    def largest(self, x: Symbol, axis: int) -> Symbol:
+        """Over the first axis."""
+        assert axis == 0
+        return reduce(partial(self._recorder.pointwise, "maximum"), [x[place] for place in range(len(x))])
+
+    def pointwise(self, op: str, *args: Any) -> Symbol:
+        found: Symbol = getattr(self, op)(*args)
+        return found
 
     def zeros(self, shape: Sequence[int], like: Any) -> Symbol:
         return self._recorder.constant(np.zeros(shape, np.float32))

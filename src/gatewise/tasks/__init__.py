@@ -67,8 +67,8 @@ def load(path: str | os.PathLike[str]) -> "Estimator":
     return find(str(read_header(path).document.get("task"))).load(path)
 
 
-# Task whose models are exported, by the file `step` of its folder.
-_STEPWISE = ("generate", "classify", "tag", "forecast", "detect")
+# Task whose models are printed as operations -> file in its folder.
+_PRINTED = {**dict.fromkeys(("generate", "classify", "tag", "forecast", "detect"), "step"), "sequential": "recorded"}
 # Those whose models of words are exported, by the file `words`, to what looks no words up.
 _OF_WORDS = ("classify", "tag")
 
@@ -85,7 +85,7 @@ def step_model(path: str | os.PathLike[str], rounded: Any, target: str) -> "Step
         ModelFileError: The file is damaged.
         OptionError: It cannot be said so; the message says why.
     """
-    found: StepModel = _said(path, rounded, target, dict.fromkeys(_STEPWISE, ("step", "step_model")))
+    found: StepModel = _said(path, rounded, target, {task: (file, "step_model") for task, file in _PRINTED.items()})
     return found
 
 

@@ -9,7 +9,6 @@ from ...errors import OptionError
 from ..question import Ask, Question
 
 WITHOUT_QUERY = ("generate", "caption")  # tasks whose data are no tables
-_OTHERS = ("sequential",)  # tasks whose models other libraries have trained
 
 
 def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple[Question, str]:
@@ -41,10 +40,5 @@ def of_text(model: Any, text: str) -> Any:
 
 
 def _of(model: Any) -> Any:
-    """The file of a model's task. OptionError if there is none."""
-    if model.task in _OTHERS:
-        raise OptionError(
-            f"a model of the task '{model.task}' cannot be explained. One that classifies texts can, "
-            "if it is imported with task=classify"
-        )
+    """The file of a model's task."""
     return import_module(f".{model.task}", __name__)

@@ -8,7 +8,12 @@ function go() {
     at("said").textContent = both("Type a text first.", "请先输入文字。");
     return bars(at("chances"), []);
   }
-  const found = gw_answer(text), { said, rows } = answer(gw_model.page, found.probabilities || found.number);
+  const found = gw_answer(text);
+  if (!found) {
+    at("said").textContent = both("The model knows nothing of this text.", "模型不认识这段文字中的任何内容。");
+    return bars(at("chances"), []);
+  }
+  const { said, rows } = answer(gw_model.page, found.probabilities || found.number);
   at("said").textContent = said;
   bars(at("chances"), rows);
 }

@@ -385,6 +385,12 @@ class Ops:
     def log_sigmoid(self, x: Tensor) -> Tensor:
         return -self._page.op("Softplus", x.shape, -x)
 
+    def flipped(self, x: Tensor) -> Tensor:
+        return x[::-1]
+
+    def largest(self, x: Tensor, axis: int) -> Tensor:
+        return x.max(axis)
+
     def pointwise(self, op: str, *args: Any) -> Tensor:
         """One of the operations of cells."""
         if op == "step":

@@ -6,14 +6,14 @@ Each is told how it changes with a step, and remembers what it was: in a state, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...runtime.recorder import CARRIED, SEQUENCE, Recorder, Symbol
 from ...runtime.recording import Vector
-from ..stepwise import Rounding
+from ..stepwise import FAR, Count, Gathered, Rounding
 from .architecture import read_steps
 from .baselines.convolutions import Convolutions
 from .baselines.regression import Regression
@@ -23,55 +23,6 @@ from .inputs import Category
 
 if TYPE_CHECKING:
     from .estimator import Classifier
-
-_FAR = 1e30  # beyond any number that is gathered
-
-Gathered = Callable[[], Symbol]
-
-
-@dataclass
-class Count:
-    """The steps so far, and what is gathered over them.
-
-    Attributes:
-        way: See `step.Reader`; in a row there is one step, and a sequence's are asked for after the last one.
-        name: Of its states.
-    """
-
-    recorder: Recorder
-    way: str
-    name: str
-
-    def __post_init__(self) -> None:
-        if self.way == "row":
-            self.n, self.begun = self.recorder.constant(np.ones((1, 1, 1))), self.recorder.constant(np.zeros((1, 1, 1)))
-            return
-        before = self.recorder.state(self.name, 1, 1, 1)
-        self.n, self.begun = before + 1.0, self.recorder.ops.step(before)
-        self.recorder.keep(before, self.n)
-
-    def gathered(self, name: str, shape: Sequence[int], after: Callable[[Symbol], Symbol]) -> Gathered:
-        """What is zero at first, and what `after` makes of it at a step."""
-        if self.way == "row":
-            now = after(self.recorder.constant(np.zeros(shape)))
-            return lambda: now
-        state = self.recorder.state(f"{self.name}_{name}", *shape)
-        new = after(state)
-        self.recorder.keep(state, new)
-        return lambda: state if self.way == "sequence" else new
-
-    def mean(self, name: str, x: Symbol) -> Gathered:
-        return self.gathered(name, x.shape, lambda before: before + (x - before) / self.n)
-
-    def most(self, name: str, x: Symbol) -> Gathered:
-        ops = self.recorder.ops
-        return self.gathered(name, x.shape, lambda before: ops.maximum(before + (self.begun - 1.0) * _FAR, x))
-
-    def first(self, name: str, x: Symbol) -> Gathered:
-        return self.gathered(name, x.shape, lambda before: before * self.begun + x * (1.0 - self.begun))
-
-    def last(self, name: str, x: Symbol) -> Gathered:
-        return self.gathered(name, x.shape, lambda before: x)
 
 
 def pooled_of(count: Count, member: Any, y: Symbol) -> Gathered:
@@ -104,7 +55,7 @@ def _attention(count: Count, member: Any, y: Symbol) -> Gathered:
     if count.way == "row":
         return lambda: y
     before = recorder.state(f"{count.name}_score", 1, 1, 1)
-    shown = before + (count.begun - 1.0) * _FAR
+    shown = before + (count.begun - 1.0) * FAR
     most = ops.maximum(shown, score)
     kept, own = ops.exp(shown - most), ops.exp(score - most)
     recorder.keep(before, most)

@@ -12,11 +12,11 @@ from ...data.sequences import Column, Sequences, category_column, offsets_of
 from ...errors import OptionError
 from ...runtime.recorder import Recorder, Symbol
 from ...runtime.recording import Examples, StepModel
-from ..stepwise import Rounding, rounded_network
+from ..stepwise import Count, Gathered, Rounding, rounded_network
 from .architecture import average
 from .baselines.plain import CONVOLUTIONS, NEIGHBOURS
 from .baselines.regression import regression_name
-from .gathered import Count, Gathered, plain_of, scores_of, tempered
+from .gathered import plain_of, scores_of, tempered
 from .inputs import Inputs, Numbers
 from .page import text_model
 

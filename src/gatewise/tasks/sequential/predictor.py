@@ -99,13 +99,7 @@ class Predictor:
         """Of the classes or labels, (..., K), of numbers that a last layer gave: scores and their logarithms become
         shares."""
         assert self.classes is not None
-        name = last_activation(self.layers)
-        if name == "log_softmax":
-            return np.exp(outputs)
-        if outputs.shape[-1] == 1:
-            chance = ops.sigmoid(outputs) if name == "linear" else outputs
-            return np.concatenate([1 - chance, chance], -1)
-        return ops.softmax(outputs, -1) if name == "linear" else outputs
+        return np.asarray(shares_of(ops, last_activation(self.layers), outputs))
 
     def decided(self, outputs: Array) -> Array:
         """The likeliest class of each answer; zeros and ones of labels; without either its numbers, or its number where
@@ -191,3 +185,18 @@ def last_activation(layers: Sequence[Layer]) -> str:
         if isinstance(layer, Recurrent | Scaling):
             break
     return "linear"
+
+
+def shares_of(ops: Any, name: str, outputs: Any) -> Any:
+    """Probabilities of classes (..., K) of what a model gave: of scores shares; one number is that of the second class.
+
+    Args:
+        ops: What is computed with, as `runtime.ops`.
+        name: Of the activation, see `last_activation`.
+    """
+    if name == "log_softmax":
+        return ops.exp(outputs)
+    if outputs.shape[-1] == 1:
+        chance = ops.sigmoid(outputs) if name == "linear" else outputs
+        return ops.concatenate([1 - chance, chance])
+    return ops.softmax(outputs, -1) if name == "linear" else outputs

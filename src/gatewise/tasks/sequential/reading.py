@@ -75,7 +75,7 @@ def inputs_of(
     Raises:
         DataError: There is no such column, a value is missing, or a sequence is empty.
     """
-    if vocabulary is not None and (found := _texts(data, options, targets)) is not None:
+    if vocabulary is not None and (found := texts_of(data, options, targets)) is not None:
         return [vocabulary.encode(text) for text in found]
     ignored = {*targets, "label", *names(options.key), *names(options.time)}
     named = () if CHANNELS in data.steps else names(options.columns)  # arrays have no names of columns
@@ -112,7 +112,7 @@ def tokens_of(values: Array, name: str) -> Array:
     return found
 
 
-def _texts(data: Sequences, options: SequentialOptions, targets: Sequence[str]) -> Sequence[str] | None:
+def texts_of(data: Sequences, options: SequentialOptions, targets: Sequence[str]) -> Sequence[str] | None:
     """The texts, one of each sequence; None where there are none. Short ones, of which some come back, look like
     categories of the only step of each row."""
     alone = data.steps.values() if (data.lengths == 1).all() else ()

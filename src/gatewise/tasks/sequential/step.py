@@ -14,7 +14,18 @@ from ...runtime import sequential
 from ...runtime.convolved import Convolution, Normalisation
 from ...runtime.functions import Function, FunctionModel, Input
 from ...runtime.layers import as_carried, as_tuple
-from ...runtime.sequential import Activation, Dense, Embedding, Flatten, Layer, Masking, Pooling, Recurrent, Repeat
+from ...runtime.sequential import (
+    Activation,
+    Dense,
+    Embedding,
+    Flatten,
+    Layer,
+    Masking,
+    Pooling,
+    Recurrent,
+    Repeat,
+    Scaling,
+)
 from ..stepwise import Rounding, with_rounded
 
 if TYPE_CHECKING:
@@ -44,7 +55,7 @@ def step_model(model: Sequential, digest: str, rounded: Rounding) -> FunctionMod
     x = Input((length, "B"), whole=True) if width is None else Input((length, "B", width))
 
     def call(net: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
-        return _called(net, layers, batch, names)
+        return called(net, layers, batch, names)
 
     def reference(net: Any, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if not names:
@@ -110,10 +121,19 @@ def _sizes(layer: Recurrent) -> list[int]:
     return [letters[letter] for letter in layer.cell.carry_sizes]
 
 
-def _called(
-    net: Any, layers: Sequence[Layer], batch: Mapping[str, Any], names: Sequence[Sequence[str]]
+def called(
+    net: Any, layers: Sequence[Layer], batch: Mapping[str, Any], names: Sequence[Sequence[str]] = ()
 ) -> dict[str, Any]:
-    """What `sequential.forward` computes where no step is masked, in the operations of any kit."""
+    """What `sequential.forward` computes where no step is masked, in the operations of any kit.
+
+    Args:
+        net: Parts of `runtime.sequential.architecture`, or what takes their place.
+        batch: "x", and states by name.
+        names: Of the states of each recurrent layer; zeros without.
+
+    Returns:
+        "y", and the states after it, whose names end in "_next".
+    """
     x, after, left = batch["x"], dict[str, Any](), list(names)
     for part, layer in zip(net.layers, layers, strict=True):
         match layer:
@@ -123,7 +143,7 @@ def _called(
                 own = left.pop(0) if left else ()
                 given = as_carried(tuple(batch[name] for name in own)) if own else None
                 backward = layer.direction == "backward"
-                y, state = part(x[::-1] if backward else x, given)
+                y, state = part(net.ops.flipped(x) if backward else x, given)
                 after |= {f"{name}_next": value for name, value in zip(own, as_tuple(state), strict=False)}
                 x = _shown(net, layer, y)
             case Dense():
@@ -139,15 +159,17 @@ def _called(
             case Pooling(of="mean"):
                 x = x.mean(0)
             case Pooling(of="max"):
-                x = x.max(0)
+                x = net.ops.largest(x, 0)
             case Pooling():
                 x = x[-1 if layer.of == "last" else 0]
             case Flatten():
                 x = x.swapaxes(0, 1).reshape(x.shape[1], -1)
             case Repeat():
                 x = net.ops.broadcast_to(x[None], (layer.length, *x.shape))
-            case _:  # scaling
+            case Scaling():
                 x = x * part.weight + part.bias
+            case _:
+                raise OptionError(f"its {layer.kind} layer cannot be said as operations of one step after another")
     return {"y": x, **after}
 
 
@@ -158,12 +180,25 @@ def _mean(x: Any) -> Any:
 
 def _shown(net: Any, layer: Recurrent, y: Any) -> Any:
     """Of the outputs (T, B, ...) in the order in which they were computed, what a layer shows."""
-    width = layer.proj_size or layer.hidden_size
-    halves = [y[..., :width], y[..., width:]] if layer.direction == "both" else [y]
+    halves = _halves(layer, y)
     if layer.outputs == "end":
         halves = [half[place] for half, place in zip(halves, (-1, 0), strict=False)]
     elif layer.direction == "backward" and not layer.as_run:
-        halves = [half[::-1] for half in halves]
+        halves = [net.ops.flipped(half) for half in halves]
+    return _merged(net, layer, halves)
+
+
+def merged(net: Any, layer: Recurrent, y: Any) -> Any:
+    """What a layer makes of the outputs of its directions, which lie beside one another."""
+    return _merged(net, layer, _halves(layer, y))
+
+
+def _halves(layer: Recurrent, y: Any) -> list[Any]:
+    width = layer.proj_size or layer.hidden_size
+    return [y[..., :width], y[..., width:]] if layer.direction == "both" else [y]
+
+
+def _merged(net: Any, layer: Recurrent, halves: Sequence[Any]) -> Any:
     if len(halves) == 1:
         return halves[0]
     one, other = halves

@@ -52,11 +52,16 @@ class Tokens:
         Raises:
             DataError: Nothing is left.
         """
+        return np.array([number for _, number in self.cut(text)], np.int64)
+
+    def cut(self, text: str) -> list[tuple[str, int]]:
+        """The pieces of a text that become tokens, each with its number; as of `encode`."""
         pieces = list(text) if self.kind == "characters" else text.split()
-        found = [number for number in map(self._number, pieces) if number is not None]
+        numbers = map(self._number, pieces)
+        found = [(piece, number) for piece, number in zip(pieces, numbers, strict=True) if number is not None]
         if not found:
             raise DataError(f"the model knows none of the {self.kind} of {text!r:.60}")
-        return np.array(found, np.int64)
+        return found
 
     def _number(self, token: str) -> int | None:
         if token in self._ids or self.kind == "characters":
