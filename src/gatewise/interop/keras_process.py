@@ -31,9 +31,11 @@ def load(path: str | os.PathLike[str]) -> Saved:
         raise ModelFileError(f"there is no file '{os.fspath(path)}'. Check the path.")
     size = os.path.getsize(path)
     seconds = PATIENCE + size // 10_000_000
-    limits = {"memory": _MEMORY + 8 * size, "processor": seconds, "clock": _BUSY * seconds}
+    memory = _MEMORY + 8 * size
     try:
-        about, arrays = process.call(__name__, {"path": os.fspath(path)}, **limits)
+        about, arrays = process.call(
+            __name__, {"path": os.fspath(path)}, memory=memory, processor=seconds, clock=_BUSY * seconds
+        )
     except process.DiedError as error:
         raise ModelFileError(
             f"'{os.fspath(path)}' is damaged: HDF5 fails on it, or does not come to an end. Copy or download it again"
