@@ -12,6 +12,8 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
+
 from ...data.groups import numbered
 from ...data.paired.pairs import Pairs, read_pairs
 from ...data.sequences import Sequences, offsets_of, text_column
@@ -28,6 +30,7 @@ from ..estimator import Estimator
 from ..options import names, shares_of
 from ..report import text_report
 from ..stress import Stressed
+from ..vectors import Pretrained, word_counts, words_of
 from .architecture import architecture
 from .baselines import Plain, count_first_words
 from .document import Data, Document
@@ -151,8 +154,13 @@ class Translator(Estimator, TranslateOptions):
         targets = texts.targets(train.targets or [])
         tokens = sum(map(len, targets)) + len(targets)
         chosen = sizing(self, tokens)
+        sources = texts.sources(train.sources)
+        read_as = [*sources, *targets] if texts.shared else sources
+        pretrained = Pretrained.read(self, self.embedding_size, word_counts(texts.source, np.concatenate(read_as)))
+        if pretrained is not None:
+            chosen = replace(chosen, embedding_size=pretrained.vectors.width)
         training = PairBatches(
-            texts.sources(train.sources),
+            sources,
             targets,
             edge=texts.edge,
             batch_tokens=chosen.batch_tokens,
@@ -168,7 +176,7 @@ class Translator(Estimator, TranslateOptions):
 
         self.texts_, self.first_words_, self.sizing_, self.plain_ = texts, count_first_words(train), chosen, plain
         return Prepared(
-            build=self._build,
+            build=lambda: self._build(pretrained),
             training=ScheduledSampling(training, float(self.scheduled_sampling), steps),
             validation=validation_batches,
             plan=plan,
@@ -184,6 +192,7 @@ class Translator(Estimator, TranslateOptions):
                 **to_beat,
             },
             per_step=tokens / len(training),
+            pretrained=pretrained,
         )
 
     def evaluate(
@@ -327,10 +336,13 @@ class Translator(Estimator, TranslateOptions):
         sources, targets = texts.sources(pairs.sources), texts.targets(pairs.targets or [])
         return ScheduledSampling(PairBatches(sources, targets, edge=texts.edge, batch_tokens=batch_tokens))
 
-    def _build(self) -> TranslationNetwork:
+    def _build(self, pretrained: Pretrained | None = None) -> TranslationNetwork:
         from .network import TranslationNetwork
 
-        return TranslationNetwork(self._architecture(), label_smoothing=float(self.label_smoothing))
+        found = TranslationNetwork(self._architecture(), label_smoothing=float(self.label_smoothing))
+        if pretrained is not None:
+            found.begin_as(pretrained, words_of(self.texts_.source))
+        return found
 
     def _architecture(self) -> Block:
         chosen, texts = self.sizing_, self.texts_
