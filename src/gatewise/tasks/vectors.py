@@ -54,7 +54,7 @@ class Pretrained:
 
     @property
     def entry(self) -> str:
-        """For the announcement: 'glove.txt': 4,120 of 5,003 words (31,200 of 33,000 running words), 300 wide, learned"""
+        """For the announcement: glove.txt: 4,120 of 5,003 words (31,200 of 33,000 running words), 300 wide, learned"""
         rows, other = self.vectors.rows, self.vectors.other_case
         running = sum(count for word, count in self.counts.items() if word in rows)
         capitals = f", {other:,} of them written with other capitals" if other else ""

@@ -30,7 +30,7 @@ import numpy as np
 
 from ...errors import DataError
 from ...files import atomic
-from ..readers.files import GZIP_MAGIC, PIECE, Source, name_of, open_bytes
+from ..readers.files import GZIP_MAGIC, PIECE, Source, is_folder, name_of, open_bytes
 
 MOST_WIDTH = 65_536  # numbers of a vector
 LINE_END = "</s>"  # what word2vec calls the token that is "\n" here
@@ -78,8 +78,8 @@ def read_vectors(source: Source, words: Sequence[str]) -> WordVectors:
     r"""The vectors that a file has of these words.
 
     A word has the vector of the same word or, if the file has none, of the first one that differs in capitals alone.
-    Where the file has a word twice, the first one counts. "\n" is looked up as "</s>". Memory is that of the vectors that
-    are kept, and some megabytes; numbers of other words are not looked at.
+    Where the file has a word twice, the first one counts. "\n" is looked up as "</s>". Memory is that of the vectors
+    that are kept, and some megabytes; numbers of other words are not looked at.
 
     Args:
         source: A file, also one that is packed by gzip.
@@ -113,17 +113,22 @@ def read_vectors(source: Source, words: Sequence[str]) -> WordVectors:
     return WordVectors(os.path.basename(source), digest, rows, np.stack([*vectors.values()]), len(vectors) - len(same))
 
 
-def write_vectors(path: str | os.PathLike[str], words: Sequence[str], values: np.ndarray) -> None:
-    r"""Write vectors as text, in the layout of word2vec; "\n" as "</s>".
+def write_vectors(path: str | os.PathLike[str], words: Sequence[str], values: np.ndarray) -> int:
+    r"""Write vectors as text, in the layout of word2vec; "\n" as "</s>", and no other words with white space.
 
     Args:
-        words: Without spaces.
-        values: (len(words), D); float32 is written such that the same bits are read.
+        values: (len(words), D) float32, of which the same bits are read.
+
+    Returns:
+        How many were written.
     """
-    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
-        file.write(f"{len(words)} {values.shape[1]}\n")
-        for word, row in zip(words, values.tolist(), strict=True):
-            file.write(" ".join([LINE_END if word == "\n" else word, *(f"{value:.9g}" for value in row)]) + "\n")
+    names = [LINE_END if word == "\n" else word for word in words]
+    kept = [row for row, name in enumerate(names) if name.split() == [name]]
+    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", errors="replace", newline="\n") as file:
+        file.write(f"{len(kept)} {values.shape[1]}\n")
+        for row in kept:
+            file.write(" ".join([names[row], *(f"{value:.9g}" for value in values[row].tolist())]) + "\n")
+    return len(kept)
 
 
 class _Filled(io.RawIOBase):
@@ -157,6 +162,8 @@ class _File:
 
     def __init__(self, source: Source):
         self.name, self.width = name_of(source), 0
+        if is_folder(source):
+            raise DataError(f"{self.name} is a folder. Name one file in it")
         self._opened, self._sha256 = open_bytes(source), hashlib.sha256()
         self._packed = self._unpacked = io.BufferedReader(_Filled(self._opened, self._sha256.update), PIECE)
 

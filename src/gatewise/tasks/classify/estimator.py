@@ -35,7 +35,7 @@ from .baselines.method import Examples
 from .baselines.plain import METHODS, Baselines
 from .document import Data, Document
 from .evaluation import Evaluator, calibrate, classify_report, held_out, left_out
-from .inputs import Inputs
+from .inputs import UNKNOWN, Inputs
 from .options import ClassifyOptions
 from .predictor import Predictor
 from .prefixes import LivePrefixes
@@ -471,6 +471,11 @@ class Classifier(Estimator, ClassifyOptions):
             schema=self.schema_,
             levelled=self.levelled_,
         )
+
+    def _word_embedding(self) -> tuple[Sequence[str], str, int]:
+        text = self.inputs_.text
+        reads = text is not None and text.tokens != "characters"
+        return (text.words, "members.0.words.weight", UNKNOWN + 1) if reads else super()._word_embedding()
 
     # The model file.
 

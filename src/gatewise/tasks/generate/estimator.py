@@ -19,7 +19,7 @@ from ...data.batches import Rows
 from ...data.readers.files import fingerprint
 from ...data.sequences import Sequences, offsets_of, text_column
 from ...data.split import split_in_order
-from ...data.text.vocabulary import vocabulary_from_json
+from ...data.text.vocabulary import Words, vocabulary_from_json
 from ...decoding.sampling import Sampler
 from ...errors import DataError, ModelFileError, OptionError
 from ...runtime import language_model
@@ -469,6 +469,10 @@ class Generator(Estimator, GenerateOptions):
         if not any(part.pairs for part in steps.values()):
             raise DataError(f"{sequences.name} has no step that another follows. Give longer sequences")
         return evaluate(self._net, self.numbers_, steps, with_baselines=True)
+
+    def _word_embedding(self) -> tuple[Sequence[str], str, int]:
+        known = () if self.numbers_ is not None else words_of(self.vocabulary_)
+        return known, "embedding.weight", len(Words.SPECIAL)
 
     # The model file.
 

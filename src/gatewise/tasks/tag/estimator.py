@@ -33,7 +33,7 @@ from .architecture import architecture
 from .baselines import Baselines
 from .document import Data, Document
 from .evaluation import Evaluator, Held, choose_blend, strongest_of, tag_report
-from .features import Encoded, Features
+from .features import UNKNOWN, Encoded, Features
 from .linear import Blend, Linear
 from .options import TagOptions
 from .predictor import Predictor
@@ -489,6 +489,10 @@ class Tagger(Estimator, TagOptions):
             plain=self.plain_,
             blend=self.blend_,
         )
+
+    def _word_embedding(self) -> tuple[Sequence[str], str, int]:
+        words = self.features_.words
+        return (words[0].parts["word"], "words.0.parts.0.weight", UNKNOWN + 1) if words else super()._word_embedding()
 
     # The model file.
 

@@ -43,8 +43,7 @@ class TagNetwork(Network):
     def begin_as(self, pretrained: Pretrained, features: Features) -> None:
         """Let the embeddings of the words of each column begin as vectors."""
         for own, words in zip(self.words, features.words, strict=True):
-            place = [*words.parts].index("word")
-            begin_as(own.parts[place], pretrained, words.parts["word"], UNKNOWN + 1)
+            begin_as(own.parts[0], pretrained, words.parts["word"], UNKNOWN + 1)
 
     def forward(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
         return forward(self, batch)

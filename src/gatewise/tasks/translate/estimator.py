@@ -18,6 +18,7 @@ from ...data.groups import numbered
 from ...data.paired.pairs import Pairs, read_pairs
 from ...data.sequences import Sequences, offsets_of, text_column
 from ...data.split import split_at_random
+from ...data.text.vocabulary import Words
 from ...decoding.options import Decoding
 from ...errors import OptionError
 from ...metrics.text import sacrebleu, text_scores
@@ -387,6 +388,10 @@ class Translator(Estimator, TranslateOptions):
             first_words_count=self.first_words_,
             with_baselines=with_baselines,
         )
+
+    def _word_embedding(self) -> tuple[Sequence[str], str, int]:
+        weight = "embedding.weight" if self.texts_.shared else "source_embedding.weight"
+        return words_of(self.texts_.source), weight, len(Words.SPECIAL)
 
     # The model file.
 
