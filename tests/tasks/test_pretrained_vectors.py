@@ -22,6 +22,12 @@ SOURCES = ["a cat sleeps", "a dog runs", "the cat runs", "the dog sleeps"] * 10
 TARGETS = ["eine katze schläft", "ein hund läuft", "die katze läuft", "der hund schläft"] * 10
 
 
+@pytest.fixture(autouse=True)
+def no_plain_methods(monkeypatch):
+    """They know nothing of vectors, and take longer than these networks."""
+    monkeypatch.setattr(Classifier, "_measure", lambda self, *data: {})
+
+
 @pytest.fixture
 def file(tmp_path):
     """Vectors of some words, 6 wide, much larger than what embeddings are drawn as."""
@@ -72,8 +78,9 @@ def test_frozen_rows_are_the_vectors_at_one_scale_and_all_else_learns(task, file
     assert model.sizing_.embedding_size == 6
     scale = kept / values
     assert scale.std() < 1e-6 * scale.mean()
-    # All of them are as large as the rows that were drawn, but for what few rows differ by chance.
-    assert 0.5 < np.sqrt((kept**2).mean() / (others**2).mean()) < 2
+    # As large as the rows that were drawn, three times that in `classify`, but for what few rows differ by chance.
+    times = 3 if task == "classify" else 1
+    assert 0.5 * times < np.sqrt((kept**2).mean() / (others**2).mean()) < 2 * times
     assert model.provenance_["vectors"]["words"] == len(kept)
     short, embedding = TASKS[task](vectors=file, freeze_vectors=True, learning_rate=1e-9)
     again, before, _ = rows_of(short, embedding, file)

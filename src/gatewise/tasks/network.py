@@ -189,18 +189,21 @@ class Network(Block):
         return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def begin_as(embedding: nn.Embedding, pretrained: Pretrained, words: Sequence[str], first: int) -> None:
-    """Let an embedding begin as word vectors, at the scale of the values that it was drawn with: files come in all
-    scales, and a network is made for its own.
+def begin_as(
+    embedding: nn.Embedding, pretrained: Pretrained, words: Sequence[str], first: int, scale: float = 1.0
+) -> None:
+    """Let an embedding begin as word vectors, brought to the scale of the values that it was drawn with: files come in
+    all scales, and a network is made for its own.
 
     Args:
         words: Those of the embedding, in the order of its rows from `first` on.
+        scale: How many times as large as those values.
     """
     places, values = pretrained.vectors.of(words)
     rows, found = torch.from_numpy(places) + first, torch.from_numpy(values)
     with torch.no_grad():
-        scale = embedding.weight[first:].square().mean().sqrt() / np.sqrt(np.mean(pretrained.vectors.values**2))
-        embedding.weight[rows] = found * scale
+        drawn, given = embedding.weight[first:].square().mean().sqrt(), np.sqrt(np.mean(pretrained.vectors.values**2))
+        embedding.weight[rows] = found * (scale * drawn / given)
     if pretrained.frozen:
         frozen = torch.zeros(embedding.num_embeddings, dtype=torch.bool)
         frozen[rows] = True

@@ -153,6 +153,7 @@ print(len(vectors.rows), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks /proc how large it is")
 @pytest.mark.parametrize("layout", ["text", "binary"])
 def test_a_large_file_needs_little_memory(layout, tmp_path):
     """200 MB are read where there are 64 MiB to have."""
