@@ -199,9 +199,9 @@ def test_what_does_not_fit_the_data_is_refused(file, tmp_path):
     output = tmp_path / "model"
     with pytest.raises(OptionError, match="nothing is read as words"):
         Classifier(vectors=file, **TINY).fit(np.zeros((40, 5)), ["a", "b"] * 20, output=output)
-    with pytest.raises(OptionError, match="embedding_size=7, but the vectors of vectors.txt are 6 wide"):
+    with pytest.raises(OptionError, match="embedding_size=7, but the vectors of"):
         Classifier(vectors=file, embedding_size=7, **TINY).fit(SOURCES, ["a", "b"] * 20, output=output)
-    with pytest.raises(OptionError, match="vectors='.*' is for text"):
+    with pytest.raises(OptionError, match="is for text, and these are numbers"):
         Generator(vectors=file, tokens="words", **TINY).fit(np.zeros((9, 20, 1)), output=output)
     assert not output.exists()
 
