@@ -182,7 +182,8 @@ class Network(Block):
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         kept = [own.weight for own in self.modules() if isinstance(own, nn.Embedding) and hasattr(own, "frozen")]
-        weights, others = [], []
+        weights: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
         for p in self.parameters():
             decays = p.dim() > 1 and not any(p is weight for weight in kept)
             (weights if decays else others).append(p)

@@ -474,8 +474,9 @@ class Classifier(Estimator, ClassifyOptions):
 
     def _word_embedding(self) -> tuple[Sequence[str], str, int]:
         text = self.inputs_.text
-        reads = text is not None and text.tokens != "characters"
-        return (text.words, "members.0.words.weight", UNKNOWN + 1) if reads else super()._word_embedding()
+        if text is None or text.tokens == "characters":
+            return super()._word_embedding()
+        return text.words, "members.0.words.weight", UNKNOWN + 1
 
     # The model file.
 
