@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -29,12 +29,14 @@ class Pretrained:
     counts: Mapping[str, int]
 
     @classmethod
-    def read(cls, options: VectorOptions, embedding_size: int | None, counts: Mapping[str, int]) -> Self | None:
+    def read(
+        cls, options: VectorOptions, embedding_size: int | None, counted: Callable[[], Mapping[str, int]]
+    ) -> Self | None:
         """What the options say; None if they name no file.
 
         Args:
             embedding_size: The option of this name.
-            counts: How often each word of the vocabulary occurs in training, the most frequent one first.
+            counted: Gives how often each word of the vocabulary occurs in training, the most frequent one first.
 
         Raises:
             OptionError: There are no words, or the file has another width than the embeddings were given.
@@ -42,6 +44,7 @@ class Pretrained:
         """
         if options.vectors is None:
             return None
+        counts = counted()
         if not counts:
             raise OptionError("vectors are of words, and nothing is read as words here. Leave vectors out")
         vectors = read_vectors(options.vectors, [*counts])

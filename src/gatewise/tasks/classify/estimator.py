@@ -337,9 +337,7 @@ class Classifier(Estimator, ClassifyOptions):
             min_frequency=int(self.min_frequency),
         )
         chosen = sizing(self, inputs, len(rows), inputs.typical_length(data))
-        text = inputs.text
-        counts = {} if text is None else dict(zip(text.words, text.counts, strict=True))
-        pretrained = Pretrained.read(self, self.embedding_size, counts)
+        pretrained = Pretrained.read(self, self.embedding_size, inputs.word_counts)
         if pretrained is not None:
             chosen = replace(chosen, embedding_size=pretrained.vectors.width)
         return inputs.with_stride(chosen.stride), chosen, pretrained

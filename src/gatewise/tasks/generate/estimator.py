@@ -302,7 +302,7 @@ class Generator(Estimator, GenerateOptions):
             validation=own or "",
         )
         corpus = split_text(text, name, shares, vocabulary, own)
-        pretrained = Pretrained.read(self, self.embedding_size, word_counts(vocabulary, corpus.ids["train"]))
+        pretrained = Pretrained.read(self, self.embedding_size, lambda: word_counts(vocabulary, corpus.ids["train"]))
         width = None if pretrained is None else pretrained.vectors.width
         chosen = sizing(self, self.find_cell(), len(corpus.ids["train"]), len(vocabulary), width)
         check_length(chosen, {part: len(ids) for part, ids in corpus.ids.items()}, shares)

@@ -285,7 +285,6 @@ class Features:
     def columns(self) -> list[str]:
         return [*(words.column for words in self.words), *self.categories, *self.means]
 
-    @property
     def word_counts(self) -> dict[str, int]:
         """How often each word of any column occurred in training, the most frequent one first."""
         found: Counter[str] = Counter()

@@ -156,8 +156,11 @@ class Translator(Estimator, TranslateOptions):
         tokens = sum(map(len, targets)) + len(targets)
         chosen = sizing(self, tokens)
         sources = texts.sources(train.sources)
-        read_as = [*sources, *targets] if texts.shared else sources
-        pretrained = Pretrained.read(self, self.embedding_size, word_counts(texts.source, np.concatenate(read_as)))
+        pretrained = Pretrained.read(
+            self,
+            self.embedding_size,
+            lambda: word_counts(texts.source, np.concatenate([*sources, *targets] if texts.shared else sources)),
+        )
         if pretrained is not None:
             chosen = replace(chosen, embedding_size=pretrained.vectors.width)
         training = PairBatches(
