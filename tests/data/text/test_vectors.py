@@ -59,6 +59,13 @@ WORDS = st.text(
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
+def test_the_largest_number_is_written_and_read(tmp_path):
+    """Its nine digits are more than it, before they are rounded to float32."""
+    largest = np.full((1, 2), np.finfo(np.float32).max)
+    write_vectors(tmp_path / "vectors", ["the"], largest)
+    assert (read_vectors(tmp_path / "vectors", ["the"]).values == largest).all()
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_what_was_written_is_read(tmp_path_factory, data):

@@ -39,7 +39,6 @@ _ZIP, _FASTTEXT_MODEL = b"PK\x03\x04", b"\xba\x16\x4f\x2f"
 _HEADER = re.compile(rb"([0-9]{1,18}) +([0-9]{1,18}) *\r?\n")
 _NUMBERS = re.compile(rb"[-+.0-9eEnaif \t\r]+")  # nan and inf too, which are refused by name later
 _ENDS, _BYTE_ORDER_MARK = b" \r\n", b"\xef\xbb\xbf"
-_LARGEST = float(np.finfo(np.float32).max)
 _KINDS = "Vectors are read as word2vec (text or binary), GloVe or fastText (.vec) write them"
 
 Row = tuple[bytes, bytes | np.ndarray, str]  # a word, its numbers as they stand in the file, and where that is
@@ -206,9 +205,11 @@ class _File:
             if wrong is not None:
                 raise DataError(f"{self.name}, {where}: {_shown(wrong)} is no number. {_KINDS}")
             numbers = np.array(fields, np.float64)
-        if not (np.abs(numbers) <= _LARGEST).all():
+        with np.errstate(over="ignore"):
+            found = numbers.astype(np.float32)
+        if not np.isfinite(found).all():
             raise DataError(f"{self.name}, {where}: a number is not finite in float32. Leave that word out")
-        return numbers.astype(np.float32)
+        return found
 
     def _rows(self) -> Iterator[Row]:
         lines = self._lines()
