@@ -15,9 +15,9 @@ from ..vectors import Pretrained
 from .architecture import average, forward, member_scores
 from .inputs import UNKNOWN
 
-# How large vectors begin, beside embeddings that were drawn. Chosen with two draws of 500 sentences of sst2, by accuracy
-# on its dev file (while the file's other words were known too): once .551 and .693, three times .587 and .714; ten times
-# .674, of the second draw alone.
+# How large vectors begin, beside embeddings that were drawn. Chosen with two draws of 500 sentences of sst2, by
+# accuracy on its dev file (while the file's other words were known too): once .551 and .693, three times .587 and
+# .714; ten times .674, of the second draw alone.
 VECTOR_SCALE = 3.0
 
 
