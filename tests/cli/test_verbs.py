@@ -113,8 +113,10 @@ def test_fit_names_the_model_after_the_text(call, folder):
     assert found["metrics"] == bundle.read_header("rhyme.gatewise").document["training"]["metrics"]
 
 
-def test_every_option_reaches_the_estimator(call, folder):
+def test_every_option_reaches_the_estimator(call, folder, rhyme):
+    Path("words.vec").write_text("".join(f"{word} 1 2 3 4 5\n" for word in rhyme.split()), encoding="utf-8")
     given = {
+        "vectors": "words.vec",
         "cell": "lstmp",
         "tokens": "words",
         "vocabulary_size": 15,
@@ -142,10 +144,10 @@ def test_every_option_reaches_the_estimator(call, folder):
         "threads": 1,
     }
     words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    flags = ["--variational-dropout", "--no-tie-weights", "--split", "0.8,0.1,0.1"]
+    flags = ["--variational-dropout", "--no-tie-weights", "--freeze-vectors", "--split", "0.8,0.1,0.1"]
     assert call("fit", "generate", "rhyme.txt", "-o", "model", *words, *flags, "-q").code == 0
     options = bundle.read_header("model").document["options"]
-    rest = {"variational_dropout": True, "tie_weights": False, "split": [0.8, 0.1, 0.1]}
+    rest = {"variational_dropout": True, "tie_weights": False, "freeze_vectors": True, "split": [0.8, 0.1, 0.1]}
     of_numbers = dict.fromkeys(("key", "time", "columns", "mixtures"))
     of_tables = dict.fromkeys(("separator", "header", "decimal", "thousands", "missing"))
     left_out = {"memorise": False, "only": None, "group": None, "schedule": "cosine", "precision": "auto"}

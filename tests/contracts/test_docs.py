@@ -266,7 +266,12 @@ def test_the_table_of_precisions_is_that_of_the_committed_results():
 
 
 @pytest.mark.parametrize(
-    ("page", "program", "mark"), [("detection", "detection", "archives"), ("forecasting", "forecasting", "sets")]
+    ("page", "program", "mark"),
+    [
+        ("detection", "detection", "archives"),
+        ("forecasting", "forecasting", "sets"),
+        ("tasks", "vectors", "vectors"),
+    ],
 )
 def test_the_tables_of_series_are_those_of_the_committed_results(page, program, mark):
     table = import_module(f"benchmarks.{program}").table(results(program))

@@ -11,7 +11,7 @@ import typer
 from ..errors import OptionError, suggest
 from .frame import Json, note, result
 
-ONNX = "onnx"
+ONNX, VECTORS = "onnx", "vectors"
 
 
 def export(
@@ -21,7 +21,8 @@ def export(
         typer.Option(
             help="c: a folder of C99; html: a page that runs it in a browser; onnx: a file for any engine; torch: "
             "weights of PyTorch (.safetensors or .pt); keras: a .keras file; "
-            "rtneural: JSON, and nam: a .nam file, for plug-ins of sound."
+            "rtneural: JSON, and nam: a .nam file, for plug-ins of sound; vectors: the embeddings of words, as "
+            "word2vec writes them."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder (c) or file to write.")],
@@ -51,13 +52,16 @@ def export(
     if to == ONNX:
         _for_engines(model, output, weights, operator, force, json)
         return
+    if to == VECTORS:
+        _word_vectors(model, output, weights, force, json)
+        return
     if to in TARGETS:
         if weights not in (None, "float32"):
             raise OptionError(f"--weights {weights} is for c and html; {to} gets float32. Leave it out")
         _for_library(model, to, output, force, json)
         return
     if to not in exporters.TARGETS:
-        raise OptionError(suggest("target", to, (*exporters.TARGETS, ONNX, *TARGETS)))
+        raise OptionError(suggest("target", to, (*exporters.TARGETS, ONNX, *TARGETS, VECTORS)))
     target = exporters.target(to)
     kind = weights or target.KINDS[0]
     exporters.check(output, folder=to == "c", force=force)
@@ -87,6 +91,22 @@ def export(
         "changed_by_weights": changed,
     }
     result(f"wrote {', '.join(file.name for file in done.files)} ({size_text(size)}); {proof}", document, json)
+
+
+def _word_vectors(model: Path, output: Path, weights: str | None, force: bool, json: bool) -> None:
+    """The embeddings of a model's words."""
+    from ..data.text.vectors import write_vectors
+    from ..export import check, rounding
+    from ..files import size_text
+    from ..tasks import load
+
+    rounding(weights or "float32", VECTORS, ("float32",))
+    check(output, folder=False, force=force)
+    words, values = load(model).word_vectors()
+    count, width = write_vectors(output, words, values), values.shape[1]
+    size = os.path.getsize(output)
+    document = {"files": [str(output)], "bytes": size, "words": count, "width": width}
+    result(f"wrote {output.name} ({size_text(size)}), {count:,} words, {width} wide", document, json)
 
 
 def _for_library(model: Path, to: str, output: Path, force: bool, json: bool) -> None:

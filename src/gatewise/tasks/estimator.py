@@ -331,6 +331,23 @@ class Estimator(CommonOptions, ABC):
         options: dict[str, Any] = bundle.plain({**self.get_params(), "cell": self.find_cell().name, **changed})
         return options
 
+    def word_vectors(self) -> tuple[Sequence[str], np.ndarray]:
+        """The words that the network knows, and their embeddings, (n, E) float32: of the first of several networks or
+        columns, and of the source where there are two languages.
+
+        Raises:
+            OptionError: It has no embedding of words.
+        """
+        self._must_be_fitted()
+        words, weight, first = self._word_embedding()
+        if not words or weight not in self._weights():
+            raise OptionError(f"this model of the task '{self.task}' has no network that reads words")
+        return words, self._weights()[weight][first : first + len(words)]
+
+    def _word_embedding(self) -> tuple[Sequence[str], str, int]:
+        """The words, the name of the weight that has a row for each, and the row of the first one."""
+        return (), "", 0
+
     # Streams.
 
     def streams(self) -> Streams:

@@ -178,6 +178,12 @@ def a_cell(name: str, value: Any) -> None:
         raise OptionError(f"{name} must be a Cell or the name of one, not {value!r:.60}")
 
 
+def a_name(name: str, value: Any) -> None:
+    """The name of a file."""
+    if not isinstance(value, str) or not value:
+        raise OptionError(f"{name} must be the name of a file, not {value!r:.60}")
+
+
 def a_rate(name: str, value: Any) -> None:
     """A learning rate, or "auto"."""
     if value != "auto":

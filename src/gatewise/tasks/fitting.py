@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..algebra import Cell
     from ..training import Batches, ProgressFor, Trainable
     from .options import CommonOptions
+    from .vectors import Pretrained
 
 # Options, and sizes that follow from the data, that put more into a training loss than a validation loss has.
 _REGULARISERS = (
@@ -51,8 +52,9 @@ _REGULARISERS = (
 )
 _NEW_THREADS = Lock()  # while it is found out, or set, what they begin with
 _RECOVERIES = 3  # of a training whose loss becomes no number, or shoots up
-# Options that may change when a run is resumed. What "auto" precision is depends on the processor: the plan says.
-_NOT_IDENTITY = ("preset", "threads", "precision")
+# Options that may change when a run is resumed. What "auto" precision is depends on the processor: the plan says; of
+# vectors, the digest counts and not the file's name.
+_NOT_IDENTITY = ("preset", "threads", "precision", "vectors")
 
 
 class Fittable(Protocol):
@@ -123,6 +125,7 @@ class Prepared:
         validated: What validation measures, where that is not the loss.
         held_out: Whether the validation data are no training data.
         on_evaluation: See `training.train`.
+        pretrained: What embeddings begin as, if not as random numbers.
     """
 
     build: Callable[[], Trainable]
@@ -140,6 +143,7 @@ class Prepared:
     held_out: bool = True
     on_evaluation: Callable[[int], str | None] | None = None
     settle: Callable[[], None] = lambda: None
+    pretrained: Pretrained | None = None
 
 
 def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
@@ -243,6 +247,8 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
     """
     checkpoint = bundle.checkpoint_of(path)
     identity = {**_identity(estimator), **prepared.identity, "data": prepared.data["fingerprint"]}
+    if prepared.pretrained is not None:
+        identity["vectors"] = prepared.pretrained.vectors.digest
     stopped: TrainingStopped | None = None
     started = time.time()
     progress = run.progress(prepared.unit, prepared.per_step) if run.progress else Silent()
@@ -331,6 +337,8 @@ def _entries(estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any
         for name, value in identity.items()
         if name != "threads" and name in options and options[name] is None and isinstance(value, int | float) and value
     }
+    if prepared.pretrained is not None:
+        left_open.pop("embedding_size", None)  # which follows from the vectors
     rate = _rate_text(plan, options, "learning_rate" not in left_open)
     patience = "" if plan.patience is None else f"; it ends early after {plan.patience} without a better one"
     regularisers = settings(_regularisers(identity))
@@ -342,6 +350,7 @@ def _entries(estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any
     return {
         "data": f"{data['name']}: {', '.join(counts)}",
         **prepared.understood,
+        **({} if prepared.pretrained is None else {"vectors": prepared.pretrained.entry}),
         "network": ", ".join(filter(None, [estimator.find_cell().name, settings(given), counted(weights, "weights")])),
         "chosen": f"{settings(left_open)}. Each follows from the amount of data, and is an option" if left_open else "",
         "training": (
@@ -371,6 +380,7 @@ def _provenance(estimator: Fittable, prepared: Prepared, started: float, regular
     validation = prepared.validated or prepared.loss
     return {
         "data": prepared.data,
+        **({} if prepared.pretrained is None else {"vectors": prepared.pretrained.provenance}),
         "loss": {"training": prepared.loss, "validation": validation, "regularised": regularised},
         "history": estimator.history_,
         "seed": estimator.seed,

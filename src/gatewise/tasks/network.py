@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ from ..randomness import Dropout, generator
 from ..runtime import network
 from ..runtime.layers import network_of
 from .document import weights_of
+from .vectors import Pretrained
 
 
 class Block(nn.Module):
@@ -179,6 +181,37 @@ class Network(Block):
         return network_of(self.blueprint, weights_of(self))
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        weights = [p for p in self.parameters() if p.dim() > 1]
-        biases = [p for p in self.parameters() if p.dim() < 2]
-        return [{"params": weights, "weight_decay": weight_decay}, {"params": biases, "weight_decay": 0.0}]
+        kept = [own.weight for own in self.modules() if isinstance(own, nn.Embedding) and hasattr(own, "frozen")]
+        weights: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
+        for p in self.parameters():
+            decays = p.dim() > 1 and not any(p is weight for weight in kept)
+            (weights if decays else others).append(p)
+        return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def begin_as(
+    embedding: nn.Embedding, pretrained: Pretrained, words: Sequence[str], first: int, scale: float = 1.0
+) -> None:
+    """Let an embedding begin as word vectors, brought to the scale of the values that it was drawn with: files come in
+    all scales, and a network is made for its own.
+
+    Args:
+        words: Those of the embedding, in the order of its rows from `first` on.
+        scale: How many times as large as those values.
+    """
+    places, values = pretrained.vectors.of(words)
+    rows, found = torch.from_numpy(places) + first, torch.from_numpy(values)
+    with torch.no_grad():
+        drawn, given = embedding.weight[first:].square().mean().sqrt(), np.sqrt(np.mean(pretrained.vectors.values**2))
+        embedding.weight[rows] = found * (scale * drawn / given)
+    if pretrained.frozen:
+        frozen = torch.zeros(embedding.num_embeddings, dtype=torch.bool)
+        frozen[rows] = True
+        embedding.register_buffer("frozen", frozen, persistent=False)
+        embedding.register_forward_hook(_keep_frozen)
+
+
+def _keep_frozen(embedding: nn.Module, given: tuple[Tensor, ...], found: Tensor) -> Tensor:
+    """No gradient reaches the rows that are frozen."""
+    return torch.where(embedding.get_buffer("frozen")[given[0]][..., None], found.detach(), found)

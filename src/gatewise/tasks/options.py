@@ -17,7 +17,9 @@ from .fields import (
     SIZES,
     Options,
     a_cell,
+    a_name,
     a_rate,
+    flag,
     one_of,
     option,
     options,
@@ -254,6 +256,35 @@ class TimestampOptions(Options):
         panel=DATA,
         check=one_of("rule for duplicates", ("error", "first", "last", "mean")),
     )
+
+
+@options
+class VectorOptions(Options):
+    """Of tasks whose embeddings of words can begin as word vectors."""
+
+    vectors: str | None = option(
+        default=None,
+        help="File of word vectors that the embeddings of words begin as: of word2vec (text or binary), GloVe or "
+        "fastText (.vec), gzip too. Its width is the embedding_size.",
+        panel=DATA,
+        check=a_name,
+    )
+    freeze_vectors: bool = option(
+        default=False,
+        help="Keep the vectors of the file as they are; words without one are learned all the same.",
+        check=flag,
+    )
+
+    def check(self) -> None:
+        super().check()
+        if self.vectors is None:
+            if self.freeze_vectors:
+                raise OptionError("freeze_vectors is about the vectors of a file, and none is named. Add vectors")
+            return
+        if (tokens := getattr(self, "tokens", None)) not in (None, "words", "both"):
+            raise OptionError(f"vectors are of words, and tokens={tokens!r} has none. Take tokens='words'")
+        if getattr(self, "only", None) == "plain":
+            raise OptionError("only='plain' leaves no network that vectors could go into. Leave one out")
 
 
 @options

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -29,12 +29,13 @@ from ..document import taken
 from ..estimator import Estimator
 from ..options import names
 from ..stress import Stressed
+from ..vectors import Pretrained
 from .architecture import Shape, architecture
 from .baselines.method import Examples
 from .baselines.plain import METHODS, Baselines
 from .document import Data, Document
 from .evaluation import Evaluator, calibrate, classify_report, held_out, left_out
-from .inputs import Inputs
+from .inputs import UNKNOWN, Inputs
 from .options import ClassifyOptions
 from .predictor import Predictor
 from .prefixes import LivePrefixes
@@ -142,7 +143,7 @@ class Classifier(Estimator, ClassifyOptions):
             targets_apart=y is not None,
             validated_apart=own is not None,
         )
-        inputs, chosen = self._learn_inputs(sequences, parts.train, targets)
+        inputs, chosen, pretrained = self._learn_inputs(sequences, parts.train, targets)
         encoded = targets.encode(sequences)
         truth = targets.standardised(encoded)
         weights = targets.weights(self.class_weight, truth[parts.train])
@@ -173,7 +174,7 @@ class Classifier(Estimator, ClassifyOptions):
         self.baselines_: Baselines | None = None
         self.blend_weight_, self.temperature_ = 1.0, 1.0
         return Prepared(
-            build=lambda: self._build(weights),
+            build=lambda: self._build(weights, pretrained),
             training=training,
             validation=InOrder(inputs, held, rows, wanted, folds),
             plan=plan_of(self, steps, chosen.learning_rate, evaluate_every),
@@ -209,6 +210,7 @@ class Classifier(Estimator, ClassifyOptions):
             },
             per_step=chosen.batch_size,
             validated=_validated(apart, folds),
+            pretrained=pretrained,
         )
 
     def evaluate(
@@ -321,8 +323,10 @@ class Classifier(Estimator, ClassifyOptions):
             data, y, self, sound=sound, query=query, encoding=encoding, schema=self.schema_, levelled=True
         )
 
-    def _learn_inputs(self, data: Sequences, rows: np.ndarray, targets: Targets) -> tuple[Inputs, Sizing]:
-        """What is read of the training sequences, and sizes that suit it."""
+    def _learn_inputs(
+        self, data: Sequences, rows: np.ndarray, targets: Targets
+    ) -> tuple[Inputs, Sizing, Pretrained | None]:
+        """What is read of the training sequences, sizes that suit it, and what the embedding begins as."""
         ignored = self._ignored(data, targets.columns)
         inputs = learn_inputs(
             data,
@@ -333,7 +337,10 @@ class Classifier(Estimator, ClassifyOptions):
             min_frequency=int(self.min_frequency),
         )
         chosen = sizing(self, inputs, len(rows), inputs.typical_length(data))
-        return inputs.with_stride(chosen.stride), chosen
+        pretrained = Pretrained.read(self, self.embedding_size, inputs.word_counts)
+        if pretrained is not None:
+            chosen = replace(chosen, embedding_size=pretrained.vectors.width)
+        return inputs.with_stride(chosen.stride), chosen, pretrained
 
     def _parts_again(self, data: Sequences) -> Parts:
         """The parts of the training data, as they were."""
@@ -399,14 +406,17 @@ class Classifier(Estimator, ClassifyOptions):
         if features is not None:
             self.n_features_in_ = features
 
-    def _build(self, weights: np.ndarray | None = None) -> Ensemble:
+    def _build(self, weights: np.ndarray | None = None, pretrained: Pretrained | None = None) -> Ensemble:
         from .network import Ensemble
 
-        return Ensemble(
+        found = Ensemble(
             self._architecture(),
             label_smoothing=float(self.label_smoothing) if self.targets_.kind == "category" else 0.0,
             weights=weights,
         )
+        if pretrained is not None and self.inputs_.text is not None:
+            found.begin_as(pretrained, self.inputs_.text.words)
+        return found
 
     def _architecture(self) -> Block:
         chosen = self.sizing_
@@ -459,6 +469,12 @@ class Classifier(Estimator, ClassifyOptions):
             schema=self.schema_,
             levelled=self.levelled_,
         )
+
+    def _word_embedding(self) -> tuple[Sequence[str], str, int]:
+        text = self.inputs_.text
+        if text is None or text.tokens == "characters":
+            return super()._word_embedding()
+        return text.words, "members.0.words.weight", UNKNOWN + 1
 
     # The model file.
 

@@ -224,6 +224,10 @@ class Inputs:
         levels_known = all(column.counts for column in self.categories)
         return gaps_known and levels_known and (self.text is None or bool(self.text.counts))
 
+    def word_counts(self) -> dict[str, int]:
+        """How often each known word occurred in training, the most frequent one first; none if there is no text."""
+        return {} if self.text is None else dict(zip(self.text.words, self.text.counts, strict=True))
+
     @property
     def channels(self) -> int:
         """Numbers per step, C, without static ones and marks of missing values."""

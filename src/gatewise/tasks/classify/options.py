@@ -13,6 +13,7 @@ from ..options import (
     RegulariserOptions,
     TableOptions,
     TimestampOptions,
+    VectorOptions,
     WordOptions,
     names,
 )
@@ -36,7 +37,14 @@ def _class_weight(name: str, value: Any) -> None:
 
 @options
 class ClassifyOptions(
-    WordOptions, BatchOptions, RegulariserOptions, BlendOptions, CommonOptions, TimestampOptions, TableOptions
+    VectorOptions,
+    WordOptions,
+    BatchOptions,
+    RegulariserOptions,
+    BlendOptions,
+    CommonOptions,
+    TimestampOptions,
+    TableOptions,
 ):
     """Every option of `Classifier`."""
 

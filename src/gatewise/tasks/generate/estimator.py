@@ -19,7 +19,7 @@ from ...data.batches import Rows
 from ...data.readers.files import fingerprint
 from ...data.sequences import Sequences, offsets_of, text_column
 from ...data.split import split_in_order
-from ...data.text.vocabulary import vocabulary_from_json
+from ...data.text.vocabulary import Words, vocabulary_from_json
 from ...decoding.sampling import Sampler
 from ...errors import DataError, ModelFileError, OptionError
 from ...runtime import language_model
@@ -31,6 +31,7 @@ from ..document import taken
 from ..estimator import Estimator
 from ..options import names, shares_of
 from ..stress import Stressed
+from ..vectors import Pretrained, word_counts, words_of
 from .architecture import Regularisation, text_architecture
 from .evaluation import generate_report
 from .numbers.predictor import Tracer
@@ -301,7 +302,9 @@ class Generator(Estimator, GenerateOptions):
             validation=own or "",
         )
         corpus = split_text(text, name, shares, vocabulary, own)
-        chosen = sizing(self, self.find_cell(), len(corpus.ids["train"]), len(vocabulary))
+        pretrained = Pretrained.read(self, self.embedding_size, lambda: word_counts(vocabulary, corpus.ids["train"]))
+        width = None if pretrained is None else pretrained.vectors.width
+        chosen = sizing(self, self.find_cell(), len(corpus.ids["train"]), len(vocabulary), width)
         check_length(chosen, {part: len(ids) for part, ids in corpus.ids.items()}, shares)
         check_memory(chosen, sum(map(len, corpus.ids.values())))
         training = Chunks(Rows(corpus.ids["train"], chosen.batch_size, chosen.chunk_length))
@@ -319,7 +322,7 @@ class Generator(Estimator, GenerateOptions):
         self.vocabulary_, self.sizing_, self.numbers_, self.plain_ = vocabulary, chosen, None, plain
         self.start_ = self._start_token(corpus)
         return Prepared(
-            build=lambda: self._begin(corpus.ids["train"]),
+            build=lambda: self._begin(corpus.ids["train"], pretrained),
             training=training,
             validation=Chunks(validated),
             plan=plan,
@@ -346,15 +349,18 @@ class Generator(Estimator, GenerateOptions):
             },
             per_step=chosen.batch_size * chosen.chunk_length,
             on_evaluation=self._samples(sample_length, plan) if sample_length else None,
+            pretrained=pretrained,
         )
 
-    def _begin(self, ids: np.ndarray) -> LanguageModel:
+    def _begin(self, ids: np.ndarray, pretrained: Pretrained | None) -> LanguageModel:
         """The network before training on these tokens."""
         import torch
 
         network, size = cast("LanguageModel", self._build()), len(self.vocabulary_)
         if is_sparse(len(ids), size) and not self.memorise:
             network.start_at(torch.from_numpy(np.bincount(ids, minlength=size)))
+        if pretrained is not None:
+            network.begin_as(pretrained, words_of(self.vocabulary_))
         return network
 
     def _build(self) -> SequenceModel:
@@ -463,6 +469,10 @@ class Generator(Estimator, GenerateOptions):
         if not any(part.pairs for part in steps.values()):
             raise DataError(f"{sequences.name} has no step that another follows. Give longer sequences")
         return evaluate(self._net, self.numbers_, steps, with_baselines=True)
+
+    def _word_embedding(self) -> tuple[Sequence[str], str, int]:
+        known = () if self.numbers_ is not None else words_of(self.vocabulary_)
+        return known, "embedding.weight", len(Words.SPECIAL)
 
     # The model file.
 

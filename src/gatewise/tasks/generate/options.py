@@ -25,16 +25,17 @@ from ..options import (
     EarlyStoppingOptions,
     RegulariserOptions,
     TableOptions,
+    VectorOptions,
     WordOptions,
     check_tokens,
 )
 
-FOR_TEXT = ("tokens", "vocabulary_size", "embedding_size", "tie_weights", "memorise", "only")
+FOR_TEXT = ("tokens", "vocabulary_size", "embedding_size", "tie_weights", "memorise", "only", "vectors")
 FOR_NUMBERS = ("columns", "key", "time", "mixtures", "separator", "header", "decimal", "thousands", "missing")
 
 
 @options
-class GenerateOptions(WordOptions, BatchOptions, RegulariserOptions, EarlyStoppingOptions, TableOptions):
+class GenerateOptions(VectorOptions, WordOptions, BatchOptions, RegulariserOptions, EarlyStoppingOptions, TableOptions):
     """Every option of `Generator`."""
 
     key: Columns = option(
@@ -113,6 +114,8 @@ class GenerateOptions(WordOptions, BatchOptions, RegulariserOptions, EarlyStoppi
     def check(self) -> None:
         super().check()
         check_tokens(self.tokens, self.vocabulary_size, self.min_frequency)
+        if self.freeze_vectors and self.tie_weights:
+            raise OptionError("tie_weights makes scores of the embedding, which freeze_vectors keeps. Leave one out")
 
     def check_kind(self, numbers: bool) -> None:
         """OptionError if an option was given that is for text, and the data is numbers; or the other way round."""

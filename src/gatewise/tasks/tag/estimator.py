@@ -28,11 +28,12 @@ from ..estimator import Estimator
 from ..fields import renamed
 from ..options import names, shares_of
 from ..stress import Stressed
+from ..vectors import Pretrained
 from .architecture import architecture
 from .baselines import Baselines
 from .document import Data, Document
 from .evaluation import Evaluator, Held, choose_blend, strongest_of, tag_report
-from .features import Encoded, Features
+from .features import UNKNOWN, Encoded, Features
 from .linear import Blend, Linear
 from .options import TagOptions
 from .predictor import Predictor
@@ -148,6 +149,9 @@ class Tagger(Estimator, TagOptions):
         wanted = {name: targets.encode(values) for name, values in truth.items()}
         steps = int(train.offsets[-1])
         chosen = sizing(self, steps, bool(features.words))
+        pretrained = Pretrained.read(self, self.embedding_size, features.word_counts)
+        if pretrained is not None:
+            chosen = replace(chosen, embedding_size=pretrained.vectors.width)
         training = Pieces(
             encoded["train"],
             wanted["train"],
@@ -169,13 +173,14 @@ class Tagger(Estimator, TagOptions):
 
         def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             if finished or held_out == "validation":
-                self.blend_ = self._choose_blend(choice, encoded.get("validation"), plan, len(training), tell)
+                build = partial(self._build, pretrained)
+                self.blend_ = self._choose_blend(choice, encoded.get("validation"), plan, len(training), build, tell)
                 self.strongest_ = self._strongest_plain(choice)
             evaluator = Evaluator(self._predictor(), self.baselines_, self.strongest_)
             return evaluator.evaluate(parts, encoded, with_baselines=finished)
 
         return Prepared(
-            build=self._build,
+            build=lambda: self._build(pretrained),
             training=training,
             validation=validated,
             plan=plan,
@@ -209,6 +214,7 @@ class Tagger(Estimator, TagOptions):
             },
             unit="tokens" if features.words else "time steps",
             per_step=steps / len(training),
+            pretrained=pretrained,
         )
 
     def evaluate(
@@ -380,7 +386,13 @@ class Tagger(Estimator, TagOptions):
         return targets.encode(targets.truth(target_column(data, self.target), data))
 
     def _choose_blend(
-        self, choice: Choice, validation: Encoded | None, plan: Plan, batches: int, tell: Callable[[str], None]
+        self,
+        choice: Choice,
+        validation: Encoded | None,
+        plan: Plan,
+        batches: int,
+        build: Callable[[], TagNetwork],
+        tell: Callable[[str], None],
     ) -> Blend:
         """The share of the network, by validation data or, where there are too few steps for them, by networks that
         each learn without a part of the training data."""
@@ -396,13 +408,20 @@ class Tagger(Estimator, TagOptions):
             held = [replace(choice.held[0], network=scores, network_chain=predictor.chain(1.0))]
         elif share is None and choice.few:
             found = replace(plan, learning_rate=self.outcome_.learning_rate)  # of a race, say
-            held = self._held_networks(choice, found, batches, tell)
+            held = self._held_networks(choice, found, batches, build, tell)
         if held:
             return choose_blend(held, self.targets_, bias=bias, share=share)
         share = 1.0 if share is None else float(share)
         return Blend(share, share * bias + (1 - share) * alone.plain_bias, alone.plain_bias)
 
-    def _held_networks(self, choice: Choice, plan: Plan, batches: int, tell: Callable[[str], None]) -> list[Held]:
+    def _held_networks(
+        self,
+        choice: Choice,
+        plan: Plan,
+        batches: int,
+        build: Callable[[], TagNetwork],
+        tell: Callable[[str], None],
+    ) -> list[Held]:
         """What networks of the folds say of the steps that they did not learn from; none if that was interrupted."""
         from .batches import Pieces
         from .fitting import fold_networks
@@ -415,7 +434,7 @@ class Tagger(Estimator, TagOptions):
 
         tell(f"too few steps for a validation part: {len(choice.folds)} networks, each without a part of the data")
         found = []
-        networks = fold_networks(choice.folds, pieces, self._build, plan, int(self.seed), batches)
+        networks = fold_networks(choice.folds, pieces, build, plan, int(self.seed), batches)
         for fold, held, network in zip(choice.folds, choice.held, networks, strict=False):
             net = network.without_torch()
             predictor = Predictor(net=net, options=self, features=self.features_, targets=self.targets_, schema=None)
@@ -436,10 +455,13 @@ class Tagger(Estimator, TagOptions):
         assert self.plain_ is not None
         return strongest_of(choice.held, others, self.plain_.name(targets), self.blend_, targets)
 
-    def _build(self) -> TagNetwork:
+    def _build(self, pretrained: Pretrained | None = None) -> TagNetwork:
         from .network import TagNetwork
 
-        return TagNetwork(self._architecture(), self.targets_)
+        found = TagNetwork(self._architecture(), self.targets_)
+        if pretrained is not None:
+            found.begin_as(pretrained, self.features_)
+        return found
 
     def _architecture(self) -> Block:
         return architecture(
@@ -467,6 +489,10 @@ class Tagger(Estimator, TagOptions):
             plain=self.plain_,
             blend=self.blend_,
         )
+
+    def _word_embedding(self) -> tuple[Sequence[str], str, int]:
+        words = self.features_.words
+        return (words[0].parts["word"], "words.0.parts.0.weight", UNKNOWN + 1) if words else super()._word_embedding()
 
     # The model file.
 

@@ -285,6 +285,13 @@ class Features:
     def columns(self) -> list[str]:
         return [*(words.column for words in self.words), *self.categories, *self.means]
 
+    def word_counts(self) -> dict[str, int]:
+        """How often each word of any column occurred in training, the most frequent one first."""
+        found: Counter[str] = Counter()
+        for words in self.words:
+            found.update(dict(zip(words.parts["word"], words.counts, strict=True)))
+        return dict(found.most_common())
+
     @property
     def width(self) -> int:
         """Numbers that the measurements of a step are encoded as, N."""

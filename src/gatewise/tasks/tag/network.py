@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from ...runtime.network import Block
-from ..network import Network
+from ..network import Network, begin_as
+from ..vectors import Pretrained
 from .architecture import forward
 from .batches import Batch, Pieces
+from .features import UNKNOWN, Features
 from .targets import Targets
 
 _BIASES = (0.0, *(sign * size / 4 for size in range(1, 17) for sign in (1, -1)))  # nats; the first of equally good ones
@@ -37,6 +39,11 @@ class TagNetwork(Network):
         self.targets, self.numeric, self.outside = targets, not targets.classes, targets.outside
         nn.init.zeros_(self.output.get_parameter("bias_ih_l0"))
         self.layers.open_forget_gates()
+
+    def begin_as(self, pretrained: Pretrained, features: Features) -> None:
+        """Let the embeddings of the words of each column begin as vectors."""
+        for own, words in zip(self.words, features.words, strict=True):
+            begin_as(own.parts[0], pretrained, words.parts["word"], UNKNOWN + 1)
 
     def forward(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
         return forward(self, batch)

@@ -10,11 +10,14 @@ from ..options import (
     RegulariserOptions,
     TableOptions,
     TimestampOptions,
+    VectorOptions,
 )
 
 
 @options
-class TagOptions(BatchOptions, RegulariserOptions, BlendOptions, CommonOptions, TimestampOptions, TableOptions):
+class TagOptions(
+    VectorOptions, BatchOptions, RegulariserOptions, BlendOptions, CommonOptions, TimestampOptions, TableOptions
+):
     """Every option of `Tagger`."""
 
     target: Columns = option(

@@ -12,10 +12,13 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
+
 from ...data.groups import numbered
 from ...data.paired.pairs import Pairs, read_pairs
 from ...data.sequences import Sequences, offsets_of, text_column
 from ...data.split import split_at_random
+from ...data.text.vocabulary import Words
 from ...decoding.options import Decoding
 from ...errors import OptionError
 from ...metrics.text import sacrebleu, text_scores
@@ -28,6 +31,7 @@ from ..estimator import Estimator
 from ..options import names, shares_of
 from ..report import text_report
 from ..stress import Stressed
+from ..vectors import Pretrained, word_counts, words_of
 from .architecture import architecture
 from .baselines import Plain, count_first_words
 from .document import Data, Document
@@ -151,8 +155,16 @@ class Translator(Estimator, TranslateOptions):
         targets = texts.targets(train.targets or [])
         tokens = sum(map(len, targets)) + len(targets)
         chosen = sizing(self, tokens)
+        sources = texts.sources(train.sources)
+        pretrained = Pretrained.read(
+            self,
+            self.embedding_size,
+            lambda: word_counts(texts.source, np.concatenate([*sources, *targets] if texts.shared else sources)),
+        )
+        if pretrained is not None:
+            chosen = replace(chosen, embedding_size=pretrained.vectors.width)
         training = PairBatches(
-            texts.sources(train.sources),
+            sources,
             targets,
             edge=texts.edge,
             batch_tokens=chosen.batch_tokens,
@@ -168,7 +180,7 @@ class Translator(Estimator, TranslateOptions):
 
         self.texts_, self.first_words_, self.sizing_, self.plain_ = texts, count_first_words(train), chosen, plain
         return Prepared(
-            build=self._build,
+            build=lambda: self._build(pretrained),
             training=ScheduledSampling(training, float(self.scheduled_sampling), steps),
             validation=validation_batches,
             plan=plan,
@@ -184,6 +196,7 @@ class Translator(Estimator, TranslateOptions):
                 **to_beat,
             },
             per_step=tokens / len(training),
+            pretrained=pretrained,
         )
 
     def evaluate(
@@ -327,10 +340,13 @@ class Translator(Estimator, TranslateOptions):
         sources, targets = texts.sources(pairs.sources), texts.targets(pairs.targets or [])
         return ScheduledSampling(PairBatches(sources, targets, edge=texts.edge, batch_tokens=batch_tokens))
 
-    def _build(self) -> TranslationNetwork:
+    def _build(self, pretrained: Pretrained | None = None) -> TranslationNetwork:
         from .network import TranslationNetwork
 
-        return TranslationNetwork(self._architecture(), label_smoothing=float(self.label_smoothing))
+        found = TranslationNetwork(self._architecture(), label_smoothing=float(self.label_smoothing))
+        if pretrained is not None:
+            found.begin_as(pretrained, words_of(self.texts_.source))
+        return found
 
     def _architecture(self) -> Block:
         chosen, texts = self.sizing_, self.texts_
@@ -375,6 +391,10 @@ class Translator(Estimator, TranslateOptions):
             first_words_count=self.first_words_,
             with_baselines=with_baselines,
         )
+
+    def _word_embedding(self) -> tuple[Sequence[str], str, int]:
+        weight = "embedding.weight" if self.texts_.shared else "source_embedding.weight"
+        return words_of(self.texts_.source), weight, len(Words.SPECIAL)
 
     # The model file.
 

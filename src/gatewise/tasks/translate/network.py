@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ...data.text.vocabulary import Words
 from ...runtime.network import Block
 from ..decoder_network import AttentionDecoder
-from ..network import module_of
+from ..network import begin_as, module_of
+from ..vectors import Pretrained
 from .architecture import ENCODER, encode
 
 
@@ -29,6 +32,11 @@ class TranslationNetwork(AttentionDecoder):
             self.source_embedding = module_of(block.parts["source_embedding"])
             nn.init.normal_(self.source_embedding.weight, std=1 / math.sqrt(self.embedding_size))
         self.encoder = module_of(block.parts["encoder"])
+
+    def begin_as(self, pretrained: Pretrained, words: Sequence[str]) -> None:
+        """Let the embeddings of the words of the source begin as vectors, which with one vocabulary are those of the
+        target too."""
+        begin_as(self.source_embedding, pretrained, words, len(Words.SPECIAL))
 
     def validation_sums(self, batch: Any) -> tuple[Tensor, int]:
         if "criterion" in batch:  # see `BleuCriterion`

@@ -2,11 +2,11 @@
 
 from ...errors import OptionError
 from ..fields import DATA, PROBABILITY, SHARE, SIZE, SIZES, flag, one_of, option, options, shares
-from ..options import CommonOptions, RegulariserOptions, WordOptions, check_tokens
+from ..options import CommonOptions, RegulariserOptions, VectorOptions, WordOptions, check_tokens
 
 
 @options
-class TranslateOptions(WordOptions, RegulariserOptions, CommonOptions):
+class TranslateOptions(VectorOptions, WordOptions, RegulariserOptions, CommonOptions):
     """Every option of `Translator`."""
 
     source: str | None = option(
@@ -88,5 +88,12 @@ class TranslateOptions(WordOptions, RegulariserOptions, CommonOptions):
         super().check()
         if self.tokens is not None:
             check_tokens(self.tokens, self.vocabulary_size, self.min_frequency)
+        if self.vectors is not None and self.tokens is None:
+            raise OptionError("vectors are of words, and tokens are chosen from the data here. Add tokens='words'")
+        if self.freeze_vectors and self.shared_vocabulary:
+            raise OptionError(
+                "freeze_vectors keeps embeddings of the source, and with one vocabulary these are those of the target, "
+                "whose scores have to be learned. Add shared_vocabulary=False"
+            )
         if self.copy_mechanism and (self.attention == "none" or not self.shared_vocabulary):
             raise OptionError("copy_mechanism needs attention to say where from, and one vocabulary for both sides")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ....algebra import Cell
+from ....data.text.vocabulary import Words
+from ...network import begin_as
+from ...vectors import Pretrained
 from ..architecture import Regularisation, text_architecture
 from ..network import SequenceModel
 
@@ -43,6 +47,10 @@ class LanguageModel(SequenceModel):
         """Let the scores begin at how frequent each token is in training, counted (V,), plus one."""
         with torch.no_grad():
             self.output.bias.copy_(torch.log((counts + 1) / (counts.sum() + len(counts))))
+
+    def begin_as(self, pretrained: Pretrained, words: Sequence[str]) -> None:
+        """Let the embedding of these words, all that are known, begin as vectors."""
+        begin_as(self.embedding, pretrained, words, len(Words.SPECIAL))
 
     def predictions(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         inputs, targets = batch

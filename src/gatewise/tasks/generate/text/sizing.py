@@ -99,13 +99,16 @@ def is_sparse(tokens: int, vocabulary_size: int) -> bool:
     return tokens < SPARSE * vocabulary_size
 
 
-def sizing(options: GenerateOptions, cell: Cell, tokens: int, vocabulary_size: int) -> Sizing:
+def sizing(
+    options: GenerateOptions, cell: Cell, tokens: int, vocabulary_size: int, embedding_size: int | None = None
+) -> Sizing:
     """Fill in what the user left open.
 
     Args:
         options: Checked; None where nothing was given.
         cell: The cell that the options name.
         tokens: Number of tokens in the training text.
+        embedding_size: Of the vectors that the embedding begins as, if it does.
 
     Raises:
         OptionError: The sizes contradict each other.
@@ -130,8 +133,8 @@ def sizing(options: GenerateOptions, cell: Cell, tokens: int, vocabulary_size: i
     width = proj or hidden
     # A few characters need small embeddings; with many words, embedding and output layer share their weights.
     default = min(64, hidden) if vocabulary_size <= MANY_KINDS else width
-    embedding = int(given_or(options.embedding_size, width if options.tie_weights else default))
-    tied = given_or(options.tie_weights, embedding == width)
+    embedding = int(embedding_size or given_or(options.embedding_size, width if options.tie_weights else default))
+    tied = given_or(options.tie_weights, embedding == width and not options.freeze_vectors)
     if tied and embedding != width:
         raise OptionError(
             f"tie_weights needs embedding_size={width}, the size of the layers' output, not {embedding}. "
