@@ -263,14 +263,14 @@ class Estimator(CommonOptions, ABC):
     @extras_named()
     def _fit(
         self,
-        prepare: Callable[[], Prepared],
+        prepare: Callable[[], Callable[[], Prepared]],
         output: str | os.PathLike[str] | None,
         resume: bool,
         progress: ProgressFor | None,
         verbose: int,
         watch: str | os.PathLike[str] | None,
     ) -> Self:
-        """What every `fit` does: train what `prepare` hands over. See `fitting`."""
+        """What every `fit` does: train what `prepare` hands over. See `fitting.fit`."""
         from ..training import choose
         from .fitting import Run, fit
 

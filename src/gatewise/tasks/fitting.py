@@ -23,12 +23,13 @@ from ..errors import ModelFileError, OptionError
 from ..files import TemporaryFolder, only_run
 from ..native.library import _native
 from ..randomness import built
-from ..training import Outcome, Plan, Silent, TrainingStopped, train
+from ..training import Budget, Outcome, Plan, Silent, TrainingStopped, train
 from ..training.history import by_name, read
 from ..training.race import is_worth, steps_each
 from ..watch.advice import Advice, advice
 from ..watch.look import Look
 from .announcement import announcement, counted, settings
+from .budgeting import ending, fitted, preset_of, used
 from .options import IN_BFLOAT16, PRECISIONS
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Fittable(Protocol):
 
     task: ClassVar[str]
     threads: int | None
+    minutes: float | None
+    preset: str | None
     seed: int
     only: str | None
     model_: Any
@@ -70,6 +73,11 @@ class Fittable(Protocol):
     advice_: list[Advice]
 
     def check(self) -> None: ...
+
+    @property
+    def sized_as(self) -> str: ...
+
+    def choose_preset(self, preset: str | None) -> None: ...
     def find_cell(self) -> Cell: ...
     def plain_options(self) -> dict[str, Any]: ...
     def save(self, path: str | os.PathLike[str]) -> None: ...
@@ -123,6 +131,7 @@ class Prepared:
         validated: What validation measures, where that is not the loss.
         held_out: Whether the validation data are no training data.
         on_evaluation: See `training.train`.
+        again: Steps that `measure` trains for each step of training.
     """
 
     build: Callable[[], Trainable]
@@ -140,17 +149,23 @@ class Prepared:
     held_out: bool = True
     on_evaluation: Callable[[int], str | None] | None = None
     settle: Callable[[], None] = lambda: None
+    again: float = 0.0
 
 
-def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
+def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run: Run) -> None:
     """Fit an estimator whose task says how its data are prepared.
+
+    Args:
+        prepare: Reads the data, once. What it gives prepares them with the sizes of the preset that counts then.
 
     Raises:
         TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         Whatever `prepare` raises; nothing is written then.
     """
+    started = time.monotonic()
     estimator.check()
     run.check()
+    estimator.choose_preset(None)
     if estimator.only == "plain" and run.watch is not None:
         raise OptionError('only="plain" trains no network, so there is nothing to watch. Leave out watch')
     with ExitStack() as stack:
@@ -162,12 +177,18 @@ def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
         else:
             path = Path(run.output)
             stack.enter_context(only_run(path))
-        prepared = prepare()
+        budget = None
+        if estimator.minutes is not None and run.resume:
+            estimator.choose_preset(preset_of(bundle.checkpoint_of(path)))
+        sized = prepare()
+        prepared = sized()
         if estimator.only == "plain":
             _keep_plain(estimator, prepared, run)
             return
+        if estimator.minutes is not None:
+            prepared, budget = fitted(estimator, prepared, sized, started, run.resume)
         estimator.model_ = built(int(estimator.seed), prepared.build)
-        _train(estimator, prepared, run, path)
+        _train(estimator, prepared, run, path, budget)
 
 
 def _keep_plain(estimator: Fittable, prepared: Prepared, run: Run) -> None:
@@ -235,14 +256,17 @@ def _precision_of(options: CommonOptions) -> str:
     return "bfloat16" if gains else "float32"
 
 
-def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> None:
+def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path, budget: Budget | None) -> None:
     """Train, measure and save; what is left of a training that was stopped can be used.
 
     Args:
         path: Of the model; checkpoint and metrics stand beside it.
+        budget: The time that there is, if it is limited.
     """
     checkpoint = bundle.checkpoint_of(path)
     identity = {**_identity(estimator), **prepared.identity, "data": prepared.data["fingerprint"]}
+    if budget is not None:
+        identity["sized"] = estimator.sized_as
     stopped: TrainingStopped | None = None
     started = time.time()
     progress = run.progress(prepared.unit, prepared.per_step) if run.progress else Silent()
@@ -262,7 +286,8 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
             watch=look,
             regularised=bool(_regularisers(identity)),
             held_out=prepared.held_out,
-            announcement=announcement(_entries(estimator, prepared, identity)),
+            announcement=announcement(_entries(estimator, prepared, identity, budget)),
+            budget=budget,
         )
     except TrainingStopped as error:
         stopped, estimator.outcome_ = error, error.outcome
@@ -274,11 +299,15 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
         estimator.advice_ = advice(read(bundle.metrics_of(path)))
         with suppress(OSError):  # of a full disk, which stopped training: the page of the last look is there
             look.show(bundle.metrics_of(path))
+    trained = time.monotonic()
     finished = stopped is None and estimator.outcome_.reason != "interrupted"
     estimator.metrics_ = {}
 
     def keep() -> None:
         estimator.provenance_ = _provenance(estimator, prepared, started, bool(_regularisers(identity)))
+        if budget is not None:
+            minutes = {"asked": estimator.minutes, "used": round(used(estimator.outcome_, trained), 2)}
+            estimator.provenance_["minutes"] = minutes
         if run.output is not None:
             _save(estimator, run.output, checkpoint, stopped)
 
@@ -290,6 +319,8 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
         progress.note(f"{os.fspath(run.output)} is saved. Measuring it beside plain baselines.")
     estimator.metrics_ = prepared.measure(finished, progress.note)
     keep()
+    if finished and budget is not None:
+        progress.note(ending(estimator, used(estimator.outcome_, trained)))
     if finished:
         checkpoint.unlink(missing_ok=True)
     if stopped is not None:
@@ -322,9 +353,12 @@ def _identity(estimator: Fittable) -> dict[str, Any]:
     return {**options, "equations": digest[:12], "threads": torch.get_num_threads()}
 
 
-def _entries(estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any]) -> dict[str, str]:
+def _entries(
+    estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any], budget: Budget | None
+) -> dict[str, str]:
     """What is told before the first step."""
-    data, plan, options = prepared.data, prepared.plan, estimator.plain_options()
+    data, options = prepared.data, estimator.plain_options()
+    plan = prepared.plan if budget is None else budget.plan(prepared.plan)
     counts = [counted(n, what) for what, n in data.items() if type(n) is int]
     left_open = {
         name: value
@@ -344,9 +378,15 @@ def _entries(estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any
         **prepared.understood,
         "network": ", ".join(filter(None, [estimator.find_cell().name, settings(given), counted(weights, "weights")])),
         "chosen": f"{settings(left_open)}. Each follows from the amount of data, and is an option" if left_open else "",
+        "time": (
+            f"{estimator.minutes:g} minutes, about {budget.after:.3g} s of which measuring takes, and a step "
+            f"{budget.step:.2g} s; sizes of the preset {estimator.sized_as}"
+            if budget is not None
+            else ""
+        ),
         "training": (
-            f"{counted(plan.steps, 'steps')} of about {round(prepared.per_step):,} {prepared.unit}, "
-            f"epochs {plan.steps / len(prepared.training):.3g}{rate}; a validation after each "
+            f"{'about ' * (budget is not None)}{counted(plan.steps, 'steps')} of about {round(prepared.per_step):,} "
+            f"{prepared.unit}, epochs {plan.steps / len(prepared.training):.3g}{rate}; a validation after each "
             f"{counted(plan.evaluate_every, 'steps')}{patience}"
         ),
         "loss": prepared.loss + (f", with {regularisers}" if regularisers else "") + validated,
