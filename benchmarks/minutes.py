@@ -11,6 +11,9 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,13 +22,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from gatewise.data.datasets import scenes
 from gatewise.data.paired.pairs import Pairs, read_pairs
+from gatewise.errors import OptionError
+from gatewise.tasks import find
 
 from .quality.transcribe import takes, write_strings
-from .record import ROOT
+from .record import ROOT, measured_anew
 
 QUESTION = __doc__.partition("\n")[0]
 DATA = ROOT.parent / "shared" / "data"
-BUDGETS = (0.5, 1.0)  # minutes
+BUDGETS = (0.75, 1.5)  # minutes
 
 Task = tuple[str, dict[str, Any], Callable[[Path], Any]]  # what it learns from, options, and how that is read
 
@@ -68,3 +73,39 @@ TASKS: dict[str, Task] = {
     "transcribe": ("fsdd, strings of digits", {"target": "text"}, spoken),
     "caption": ("1,000 drawn scenes", {}, lambda _: scenes.scenes(1000, "train")),
 }
+
+
+def measured(task: str) -> dict[str, Any]:
+    data, options, read = TASKS[task]
+    found: dict[str, Any] = {"data": data, "budgets": {}}
+    for minutes in BUDGETS:
+        with tempfile.TemporaryDirectory() as folder:
+            source = read(Path(folder))
+            estimator = find(task)(**options, minutes=minutes, threads=1)
+            started = time.monotonic()
+            try:
+                estimator.fit(source, output=Path(folder, "model.gatewise"))
+            except OptionError as error:  # the budget is too short for this machine
+                found["budgets"][f"{minutes:g}"] = {"refused": str(error)}
+                continue
+            used = (time.monotonic() - started) / 60
+            outcome = estimator.outcome_
+            found["budgets"][f"{minutes:g}"] = {
+                "used": used,
+                "off": used / minutes - 1,
+                "ended": outcome.reason,
+                "most_steps": outcome.full,
+                "steps": outcome.step,
+                "preset": estimator.sized_as,
+                "best_loss": outcome.best_loss,
+                "load": os.getloadavg()[0],
+            }
+    return found
+
+
+def main(wanted: list[str]) -> None:
+    measured_anew("minutes", QUESTION, TASKS, wanted, measured)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

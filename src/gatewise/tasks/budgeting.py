@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from ..files import TemporaryFolder
 from ..randomness import built
 from ..training import Budget, Outcome, Silent, train
 from ..training.checkpoint import read
+from ..training.outlook import outlook
 
 if TYPE_CHECKING:
     from .fitting import Fittable, Prepared
@@ -68,14 +69,14 @@ def fitted(
     left = seconds - (time.monotonic() - started)
     if estimator.preset is None and not resuming:
         plan = prepared.plan
-        wanted = (plan.steps * step + plan.steps // plan.evaluate_every * validation) * (1 + prepared.again)
-        preset = "small" if wanted > _SMALLER * left else "large" if wanted < _LARGER * left else None
-        if preset is not None:
+        wanted = plan.steps * step * (1 + prepared.again) + plan.steps // plan.evaluate_every * validation
+        preset = preset_for(wanted, left)
+        if preset != estimator.sized_as:
             estimator.choose_preset(preset)
             prepared = sized()
             step, validation = _timed(estimator, prepared, seconds)
     expected = max(1, int((seconds - (time.monotonic() - started)) / step))
-    after = _rehearsed(estimator, prepared, min(expected, prepared.plan.steps * _LONGER))
+    after = _rehearsed(estimator, prepared, min(expected, prepared.plan.steps))
     least = time.monotonic() - started + after + step * (1 + prepared.again) + validation
     if least > seconds and not resuming:
         raise OptionError(
@@ -89,7 +90,7 @@ def fitted(
         again=prepared.again,
         step=step,
         validation=validation,
-        most=prepared.plan.steps * _LONGER,
+        most=max(1, int(prepared.plan.steps * _LONGER)),
     )
 
 
@@ -102,14 +103,32 @@ def used(outcome: Outcome, since: float) -> float:
     return (outcome.outside + outcome.seconds + time.monotonic() - since) / 60
 
 
-def ending(estimator: Fittable, minutes: float) -> str:
-    """How much of its time a fit took; a sentence for the user."""
+def ending(estimator: Fittable, minutes: float) -> Iterator[str]:
+    """How much of its time a fit took, and what more would likely bring; sentences for the user."""
     outcome, text = estimator.outcome_, f"{minutes:.2f} of {estimator.minutes:g} minutes"
     if outcome.reason == "early stop":
-        return f"Ended after {text}: no better validation."
+        yield f"Ended after {text}: no better validation."
+        return
     if outcome.full:
-        return f"Ended after {text}: so many passes are the most that these sizes are given. See --epochs and --preset."
-    return f"Took {text}."
+        yield f"Ended after {text}: {_LONGER} times the passes of its preset are the most that a training makes."
+        return
+    yield f"Took {text}."
+    history = estimator.history_
+    losses = history.get("val_loss", [])  # of training data they would say nothing
+    if line := outlook([int(step) for step in history["step"]], losses, outcome.planned):
+        yield line
+
+
+def preset_for(wanted: float, left: float) -> str:
+    """The preset for so much time.
+
+    Args:
+        wanted: Seconds that the plan of "medium" would take.
+        left: Seconds that there are.
+    """
+    if wanted > _SMALLER * left:
+        return "small"
+    return "large" if wanted < _LARGER * left else "medium"
 
 
 def _timed(estimator: Fittable, prepared: Prepared, seconds: float) -> tuple[float, float]:

@@ -11,9 +11,12 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .plan import Plan
+
+if TYPE_CHECKING:
+    from .counters import Counters
 
 TOLERANCE = 0.01  # of the time, by which a plan may miss it before it is corrected
 _NEVER = 2**53  # steps to the next validation, of a plan whose only one is at its end
@@ -167,6 +170,57 @@ class Pace:
         return True
 
 
+class Timekeeper:
+    """Reads the clock for a run, and writes into its pace what it says.
+
+    Args:
+        budget: That of the run, if it has one.
+
+    Attributes:
+        opened: When training began in this session; None before.
+    """
+
+    def __init__(self, budget: Budget | None):
+        self._budget, self._clock = budget, time.monotonic if budget is None else budget.clock
+        self.opened: float | None = None
+        self._marked = 0.0  # when the last step or validation ended
+
+    @property
+    def session(self) -> float:
+        """Seconds of training in this session."""
+        return 0.0 if self.opened is None else self._clock() - self.opened
+
+    def open(self, pace: Pace | None) -> None:
+        """Training begins."""
+        self.opened = self._marked = self._clock()
+        if pace is not None and self._budget is not None:
+            pace.outside += self.opened - self._budget.started
+
+    def step(self, counters: Counters, plan: Plan | None) -> bool:
+        """A step is finished.
+
+        Args:
+            plan: What counts now; None if its number of steps is not to be corrected.
+
+        Returns:
+            Whether that was corrected.
+        """
+        pace, budget = counters.pace, self._budget
+        if pace is None or budget is None:
+            return False
+        now = self._clock()
+        pace.saw_step(now - self._marked)
+        self._marked = now
+        used = pace.outside + counters.seconds + self.session
+        return plan is not None and pace.correct(plan, counters.step, used, budget)
+
+    def validation(self, pace: Pace | None) -> None:
+        """A validation is finished, and all that is done then."""
+        if pace is not None:
+            now = self._clock()
+            pace.validation, self._marked = now - self._marked, now
+
+
 def begun(plan: Plan, pace: Pace | None) -> Plan:
     """The plan, made so long as it is to be at its start."""
     if pace is None:
@@ -185,7 +239,7 @@ def corrected(plan: Plan, pace: Pace | None) -> Plan:
         return plan
     steps = [plan.steps, *(total for _, total in pace.totals[1:])]
     earlier = tuple((step, total) for (step, _), total in zip(pace.totals[1:], steps, strict=False))
-    return replace(plan, steps=steps[-1], warmup=min(plan.warmup, *steps), earlier=earlier)
+    return replace(plan, steps=steps[-1], earlier=earlier)
 
 
 def _every(plan: Plan, total: int, budget: Budget) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -20,7 +19,7 @@ from .counters import NORMS_KEPT, Counters
 from .failures import StopTraining, TrainingFailed, diverged
 from .history import loss_name
 from .interrupts import Interrupts
-from .pace import Budget, Pace, begun, corrected
+from .pace import Budget, Pace, Timekeeper, begun, corrected
 from .pause import Pause, load_average
 from .plan import Plan
 from .progress import Progress
@@ -70,7 +69,7 @@ class Run:
         budget: Budget | None = None,
     ):
         self.module, self.training, self.validation, self._given = module, training, validation, plan
-        self.budget, self._clock = budget, time.monotonic if budget is None else budget.clock
+        self.budget, self._time = budget, Timekeeper(budget)
         self.progress, self.on_evaluation, self.interrupts = progress, on_evaluation, interrupts
         self.files, self.checkpoint_seconds = files, checkpoint_seconds
         self.regularised, self.held_out = regularised, held_out
@@ -86,10 +85,7 @@ class Run:
         self._resumed: Snapshot | None = None
         self._unproven = False  # whether the carried state comes from a checkpoint, and no step has read it yet
         self._pause: Pause | None = None
-        self._opened_time: float | None = None
-        self._marked = 0.0  # the time of the last step or validation
         self._follow()
-        self._line_every = min(_MOST_STEPS_PER_LINE, max(1, self.whole.evaluate_every // 5))
 
     # Beginning and end
 
@@ -103,7 +99,6 @@ class Run:
         if (self.counters.pace is None) != (self.budget is None):
             raise checkpoints.damaged(self.files.checkpoint, "it is of a run with another budget")
         self._follow()
-        self._line_every = min(_MOST_STEPS_PER_LINE, max(1, self.whole.evaluate_every // 5))
         best = self._resumed.best if self.counters.best_loss is not None else None
         for values in (self._resumed.model, best, *(own.model for own in self._resumed.kept.values())):
             if values is not None and (problem := difference(self._network, values)):
@@ -144,15 +139,13 @@ class Run:
         if not resuming:
             self.save()  # so that a full or read-only disk shows now, not after hours
         self.files.open_history(self.counters, resuming)
-        self._opened_time = self._marked = self._clock()
-        if self.counters.pace is not None and self.budget is not None:
-            self.counters.pace.outside += self._opened_time - self.budget.started
+        self._time.open(self.counters.pace)
 
     def load_best(self) -> None:
         """Load the best weights (keep the current ones, or their average, if never validated), in evaluation mode."""
         if best := self.best or (self._kept[_LEADER][0].best if self._leads else {}):
             load(self._network, best)
-        elif self._opened_time is not None:
+        elif self._time.opened is not None:
             load_average(self._network, self.optimizer)
         self._network.zero_grad(set_to_none=True)
         self._network.eval()
@@ -177,6 +170,7 @@ class Run:
         """Bring the plan up to what the clock, the race and recoveries have made of it."""
         results, pace = self.counters.results, self.counters.pace
         self.whole = begun(self._given, pace)
+        self._line_every = min(_MOST_STEPS_PER_LINE, max(1, self.whole.evaluate_every // 5))
         self._exponent = race.upcoming(self.whole, results)
         plan = corrected(race.plan_after(self.whole, results), pace)
         self.plan = replace(plan, learning_rate=plan.learning_rate / race.FACTOR**self.counters.recoveries)
@@ -213,8 +207,7 @@ class Run:
     @property
     def seconds(self) -> float:
         """Time spent training so far, over all sessions."""
-        session = 0.0 if self._opened_time is None else self._clock() - self._opened_time
-        return self.counters.seconds + session
+        return self.counters.seconds + self._time.session
 
     # Training
 
@@ -287,7 +280,9 @@ class Run:
         counters.step += 1
         counters.since_line.add(self._loss_value)
         counters.since_evaluation.add(self._loss_value)
-        self._keep_time()
+        if self._time.step(counters, None if self.racing else self.plan):
+            self._follow()
+            self.progress.lasts(self.total)
         self.progress.step(self.spent, self._loss_value)
         due = self.validation_due
         if not due and not self.racing and counters.step % self._line_every == 0:
@@ -295,18 +290,6 @@ class Run:
         self.stop_if_requested()
         if not due and self.files.age >= self.checkpoint_seconds:
             self.save()
-
-    def _keep_time(self) -> None:
-        """See how long the step took, and correct the number of steps if the plan would miss its time."""
-        pace, now = self.counters.pace, self._clock()
-        if pace is None or self.budget is None:
-            return
-        pace.saw_step(now - self._marked)
-        self._marked = now
-        used = pace.outside + self.seconds
-        if not self.racing and pace.correct(self.plan, self.counters.step, used, self.budget):
-            self._follow()
-            self.progress.lasts(self.total)
 
     # Validation
 
@@ -338,9 +321,7 @@ class Run:
             self._end_of_rate(loss, validated)
         else:
             self._end_of_stretch(loss, validated)
-        if self.counters.pace is not None:
-            now = self._clock()
-            self.counters.pace.validation, self._marked = now - self._marked, now
+        self._time.validation(self.counters.pace)
 
     def _end_of_stretch(self, loss: float, validated: Mapping[str, Tensor]) -> None:
         counters = self.counters

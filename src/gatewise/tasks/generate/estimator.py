@@ -300,8 +300,8 @@ class Generator(Estimator, GenerateOptions):
             validation=own or "",
         )
         corpus = split_text(text, name, shares, vocabulary, own)
-        self.vocabulary_, self.numbers_, self.start_ = vocabulary, None, self._start_token(corpus)
-        self.plain_ = learn_plain(vocabulary, corpus)
+        self.vocabulary_, self.numbers_, self.plain_ = vocabulary, None, learn_plain(vocabulary, corpus)
+        self.start_ = self._start_token(corpus)
         data = {"name": name, "fingerprint": read, "characters": len(text), "shares": list(shares)}
         validated_by, notice = None if own is None else fingerprint(own), boilerplate(text, name)
         return partial(self._sized_text, corpus, data, validated_by, notice, sample_length)
