@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import OptionError
 from ..files import TemporaryFolder
 from ..randomness import built
-from ..training import Budget, Outcome, Silent, train
+from ..training import Budget, Outcome, Plan, Silent, train
 from ..training.checkpoint import read
 from ..training.outlook import outlook
 
@@ -103,8 +103,13 @@ def used(outcome: Outcome, since: float) -> float:
     return (outcome.outside + outcome.seconds + time.monotonic() - since) / 60
 
 
-def ending(estimator: Fittable, minutes: float) -> Iterator[str]:
-    """How much of its time a fit took, and what more would likely bring; sentences for the user."""
+def ending(estimator: Fittable, plan: Plan, minutes: float) -> Iterator[str]:
+    """How much of its time a fit took, and what more would likely bring; sentences for the user.
+
+    Args:
+        plan: That of its preset, without a budget.
+        minutes: That it took.
+    """
     outcome, text = estimator.outcome_, f"{minutes:.2f} of {estimator.minutes:g} minutes"
     if outcome.reason == "early stop":
         yield f"Ended after {text}: no better validation."
@@ -115,7 +120,8 @@ def ending(estimator: Fittable, minutes: float) -> Iterator[str]:
     yield f"Took {text}."
     history = estimator.history_
     losses = history.get("val_loss", [])  # of training data they would say nothing
-    if line := outlook([int(step) for step in history["step"]], losses, outcome.planned):
+    line = outlook([int(step) for step in history["step"]], losses, outcome.planned)
+    if line and 2 * outcome.planned <= plan.steps:  # of longer ones it was not measured
         yield line
 
 

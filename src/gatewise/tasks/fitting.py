@@ -320,7 +320,7 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path, budget
     estimator.metrics_ = prepared.measure(finished, progress.note)
     keep()
     if finished and budget is not None:
-        for line in ending(estimator, used(estimator.outcome_, trained)):
+        for line in ending(estimator, prepared.plan, used(estimator.outcome_, trained)):
             progress.note(line)
     if finished:
         checkpoint.unlink(missing_ok=True)

@@ -63,6 +63,7 @@ class Pace:
         every: Steps between validations.
         step, validation: Mean seconds of a step of late, and of the last validation.
         timed: Steps whose time is known, those before the first among them.
+        first: Seconds of a step when `after` was found: what follows is as much slower as steps have become.
         after: Seconds that what follows training needs.
         outside: Seconds of all sessions that were not training.
     """
@@ -71,6 +72,7 @@ class Pace:
     every: int
     step: float
     validation: float
+    first: float
     after: float
     timed: int = _LEAST_WINDOW
     outside: float = 0.0
@@ -78,7 +80,14 @@ class Pace:
     @classmethod
     def begin(cls, plan: Plan, budget: Budget) -> Pace:
         """That of a run which starts now, whose plan would be this one without a budget."""
-        pace = cls([(0, plan.steps)], _every(plan, plan.steps, budget), budget.step, budget.validation, budget.after)
+        pace = cls(
+            totals=[(0, plan.steps)],
+            every=_every(plan, plan.steps, budget),
+            step=budget.step,
+            validation=budget.validation,
+            first=budget.step,
+            after=budget.after,
+        )
         left = budget.seconds - (budget.clock() - budget.started)
         for _ in range(3):  # the number of steps says how many validations there are, and they how many steps
             total = min(budget.most, pace.possible(0, 0, left, budget.again))
@@ -101,12 +110,12 @@ class Pace:
         for name in ("every", "timed"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r:.30}, not a whole number above 0")
-        for name in ("step", "validation", "after", "outside"):
+        for name in ("step", "validation", "first", "after", "outside"):
             value = getattr(self, name)
             if type(value) not in (int, float) or not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} is {value!r:.30}, not seconds")
-        if not self.totals:
-            raise ValueError("it says no number of steps")
+        if not self.totals or not self.first:
+            raise ValueError("it says no number of steps, or not how long they took")
         return self
 
     # Time
@@ -127,13 +136,21 @@ class Pace:
         validations = math.ceil((step + steps - begun) / self.every) - (step - begun) // self.every
         return steps * (1 + again) * self.step + validations * self.validation
 
+    def following(self, step: int, again: float) -> float:
+        """Seconds that what follows training needs, for so many finished steps.
+
+        Args:
+            again: As of `Budget`.
+        """
+        return self.after * self.step / self.first + again * step * self.step
+
     def possible(self, step: int, begun: int, left: float, again: float) -> int:
         """How many more steps there is time for: at least one.
 
         Args:
             left: Seconds until all must be over.
         """
-        left -= self.after + again * step * self.step
+        left -= self.following(step, again)
         fewest, most = 1, 2 + max(0, int(left / max(self.step, 1e-9)))
         while most - fewest > 1:
             middle = (fewest + most) // 2
@@ -158,7 +175,7 @@ class Pace:
             return False
         left = budget.seconds - used
         needed = self.needed(step, plan.steps - step, plan.begun, budget.again)
-        missed = needed + self.after + budget.again * step * self.step - left
+        missed = needed + self.following(step, budget.again) - left
         if abs(missed) <= TOLERANCE * budget.seconds:
             return False
         total = min(budget.most, step + self.possible(step, plan.begun, left, budget.again))
