@@ -26,7 +26,7 @@ from gatewise.errors import OptionError
 from gatewise.tasks import find
 
 from .quality.transcribe import takes, write_strings
-from .record import ROOT, measured_anew
+from .record import ROOT, measured_anew, write_table
 
 QUESTION = __doc__.partition("\n")[0]
 DATA = ROOT.parent / "shared" / "data"
@@ -103,8 +103,20 @@ def measured(task: str) -> dict[str, Any]:
     return found
 
 
+def table(answer: dict[str, Any]) -> str:
+    lines = ["| task | data | minutes asked | used | off | ended |", "| --- | --- | ---: | ---: | ---: | --- |"]
+    for task, own in answer.items():
+        for asked, one in own["budgets"].items():
+            figures = "| | too short here"
+            if "used" in one:
+                ended = "most steps" if one["most_steps"] else one["ended"]
+                figures = f"{one['used']:.2f} | {100 * one['off']:+.1f} % | {ended}, {one['steps']:,} steps"
+            lines.append(f"| {task} | {own['data']} | {asked} | {figures} |")
+    return "\n".join(lines)
+
+
 def main(wanted: list[str]) -> None:
-    measured_anew("minutes", QUESTION, TASKS, wanted, measured)
+    write_table("docs/tasks.md", "minutes", table(measured_anew("minutes", QUESTION, TASKS, wanted, measured)))
 
 
 if __name__ == "__main__":

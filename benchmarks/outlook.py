@@ -34,7 +34,7 @@ from gatewise.training.outlook import outlook
 
 from .minutes import DATA, TASKS
 from .quality.tag import drive
-from .record import measured_anew, write
+from .record import measured_anew, write, write_table
 
 QUESTION = __doc__.partition("\n")[0]
 PARTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
@@ -146,9 +146,20 @@ def summary(answer: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     return {"quantiles": quantiles, "trainings": len(every), "inside": inside, "by data": found}
 
 
+def table(found: dict[str, Any]) -> str:
+    lines = ["| data | steps, of the default plan's | it ended with | foretold of twice the steps | they ended with |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    for name, rows in found["by data"].items():
+        for own in rows:
+            figures = [f"{own[key]:.3f}" for key in ("best", "predicted", "twice")]
+            lines.append(f"| {name} | 1/{round(1 / own['part'])} | {' | '.join(figures)} |")
+    return "\n".join(lines)
+
+
 def main(wanted: list[str]) -> None:
-    answer = measured_anew("outlook-runs", QUESTION, SETS, wanted, measured)
-    write("outlook", QUESTION, summary(answer))
+    found = summary(measured_anew("outlook-runs", QUESTION, SETS, wanted, measured))
+    write("outlook", QUESTION, found)
+    write_table("docs/tasks.md", "outlook", table(found))
 
 
 if __name__ == "__main__":

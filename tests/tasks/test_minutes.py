@@ -5,7 +5,6 @@ with a real one by benchmarks/minutes.py.
 """
 
 import io
-import json
 import signal
 
 import pytest
@@ -64,19 +63,14 @@ def test_the_size_follows_from_the_time(wanted, left, preset):
 
 @pytest.mark.parametrize(("seconds", "sized"), [(1e-7, "large"), (1e5, "small")])
 @pytest.mark.parametrize("given", [None, "medium"])
-def test_a_size_is_chosen_unless_one_was_given(tmp_path, monkeypatch, few, seconds, sized, given):
+def test_a_size_is_chosen_unless_one_was_given(tmp_path, monkeypatch, seconds, sized, given):
     monkeypatch.setattr(budgeting, "_few_steps", lambda *_: (seconds, 0.0))
     monkeypatch.setattr(budgeting, "_rehearsed", lambda *_: 0.0)
-    more = {"hidden_size": None, "minutes": 1e5, "preset": given}
-    if seconds < 1 and given is None:
-        more["num_layers"] = 1
-    model = Generator(**{**SIZES, **more})
     monkeypatch.setattr(budgeting, "_LONGER", 0.01)
-    model.fit(io.StringIO(TEXT), output=tmp_path / "model.gatewise")
-    assert model.sized_as == (given or sized)
-    sizes = {preset: Generator(**{**SIZES, "hidden_size": None, "preset": preset}) for preset in ("small", "medium")}
-    assert model.sizing_.hidden_size > 0 and sizes
-    assert model.preset == given
+    model = fit(tmp_path / "model.gatewise", hidden_size=None, num_layers=1, minutes=1e5, preset=given)
+    assert (model.sized_as, model.preset) == (given or sized, given)
+    units = {"small": 128, "medium": 128, "large": 192}  # of so short a text
+    assert model.sizing_.hidden_size == units[given or sized]
 
 
 def test_a_run_that_needs_less_says_so_and_keeps_what_it_took(tmp_path, few):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
@@ -85,12 +85,14 @@ class Fittable(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Where the model goes, and what shows progress and the training: as `fit` of every task has them."""
+    """Where the model goes, what shows progress and the training, and when it all started by `time.monotonic`: as `fit`
+    of every task has them."""
 
     output: str | os.PathLike[str] | None
     resume: bool
     progress: ProgressFor | None
     watch: str | os.PathLike[str] | None = None
+    started: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
         if self.resume and self.output is None:
@@ -162,7 +164,6 @@ def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run:
         TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         Whatever `prepare` raises; nothing is written then.
     """
-    started = time.monotonic()
     estimator.check()
     run.check()
     estimator.choose_preset(None)
@@ -186,7 +187,7 @@ def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run:
             _keep_plain(estimator, prepared, run)
             return
         if estimator.minutes is not None:
-            prepared, budget = fitted(estimator, prepared, sized, started, run.resume)
+            prepared, budget = fitted(estimator, prepared, sized, run.started, run.resume)
         estimator.model_ = built(int(estimator.seed), prepared.build)
         _train(estimator, prepared, run, path, budget)
 
