@@ -21,7 +21,7 @@ from ..training.checkpoint import read
 from ..training.outlook import outlook
 
 if TYPE_CHECKING:
-    from .fitting import Fittable, Prepared
+    from .prepared import Fittable, Prepared
 
 # A preset is chosen where the default plan needs more, or less, than this share of the time that there is. As "small"
 # takes at most half the time of "medium", and "large" at least two and a quarter times.

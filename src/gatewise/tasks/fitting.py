@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -26,15 +26,16 @@ from ..randomness import built
 from ..training import Budget, Outcome, Plan, Silent, TrainingStopped, train
 from ..training.history import by_name, read
 from ..training.race import is_worth, steps_each
-from ..watch.advice import Advice, advice
+from ..watch.advice import advice
 from ..watch.look import Look
 from .announcement import announcement, counted, settings
 from .budgeting import ending, fitted, preset_of, used
 from .options import IN_BFLOAT16, PRECISIONS
+from .prepared import Fittable as Fittable
+from .prepared import Prepared as Prepared
 
 if TYPE_CHECKING:
-    from ..algebra import Cell
-    from ..training import Batches, ProgressFor, Trainable
+    from ..training import ProgressFor
     from .options import CommonOptions
 
 # Options, and sizes that follow from the data, that put more into a training loss than a validation loss has.
@@ -54,33 +55,6 @@ _NEW_THREADS = Lock()  # while it is found out, or set, what they begin with
 _RECOVERIES = 3  # of a training whose loss becomes no number, or shoots up
 # Options that may change when a run is resumed. What "auto" precision is depends on the processor: the plan says.
 _NOT_IDENTITY = ("preset", "threads", "precision")
-
-
-class Fittable(Protocol):
-    """What can be fitted: an `Estimator`, as far as fitting knows it."""
-
-    task: ClassVar[str]
-    threads: int | None
-    minutes: float | None
-    preset: str | None
-    seed: int
-    only: str | None
-    model_: Any
-    metrics_: dict[str, Any]
-    outcome_: Outcome
-    provenance_: dict[str, Any]
-    history_: dict[str, list[float]]
-    advice_: list[Advice]
-
-    def check(self) -> None: ...
-
-    @property
-    def sized_as(self) -> str: ...
-
-    def choose_preset(self, preset: str | None) -> None: ...
-    def find_cell(self) -> Cell: ...
-    def plain_options(self) -> dict[str, Any]: ...
-    def save(self, path: str | os.PathLike[str]) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,45 +87,6 @@ class Run:
             return bundle.read_header(str(self.output)).document.get("compressed") is not None
         except ModelFileError:  # of a run that wrote no model yet
             return False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """What a task hands over once its data are read, split, encoded and sized.
-
-    Attributes:
-        build: Makes the network; its draws follow from the seed, see `randomness.built`.
-        training, validation: What to learn from, and what chooses the weights.
-        data: What the model learns from, for its file: "name", "fingerprint" and more.
-        identity: What must be the same for a run to be resumed, beside options and data.
-        settle: Learns what a trained model needs beside its weights, thresholds for example. Must be quick.
-        measure: Gives the metrics of the trained model; with those of the baselines, if true. The second argument shows
-            the user a line.
-        unit, per_step: What progress counts, in the plural, and how many of it a step learns from.
-        loss: What the training loss is, and its unit: "cross-entropy, nats per token".
-        understood: How the data were understood, by what is told: "target", "inputs", "parts".
-        validated: What validation measures, where that is not the loss.
-        held_out: Whether the validation data are no training data.
-        on_evaluation: See `training.train`.
-        again: Steps that `measure` trains for each step of training.
-    """
-
-    build: Callable[[], Trainable]
-    training: Batches
-    validation: Batches
-    plan: Plan
-    data: dict[str, Any]
-    identity: dict[str, Any]
-    measure: Callable[[bool, Callable[[str], None]], dict[str, Any]]
-    unit: str
-    per_step: float
-    loss: str
-    understood: Mapping[str, str]
-    validated: str | None = None
-    held_out: bool = True
-    on_evaluation: Callable[[int], str | None] | None = None
-    settle: Callable[[], None] = lambda: None
-    again: float = 0.0
 
 
 def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run: Run) -> None:

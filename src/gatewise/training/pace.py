@@ -11,12 +11,9 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .plan import Plan
-
-if TYPE_CHECKING:
-    from .counters import Counters
 
 TOLERANCE = 0.01  # of the time, by which a plan may miss it before it is corrected
 _NEVER = 2**53  # steps to the next validation, of a plan whose only one is at its end
@@ -213,23 +210,24 @@ class Timekeeper:
         if pace is not None and self._budget is not None:
             pace.outside += self.opened - self._budget.started
 
-    def step(self, counters: Counters, plan: Plan | None) -> bool:
+    def step(self, pace: Pace | None, step: int, before: float, plan: Plan | None) -> bool:
         """A step is finished.
 
         Args:
+            step: Finished steps.
+            before: Seconds of training of earlier sessions.
             plan: What counts now; None if its number of steps is not to be corrected.
 
         Returns:
             Whether that was corrected.
         """
-        pace, budget = counters.pace, self._budget
+        budget = self._budget
         if pace is None or budget is None:
             return False
         now = self._clock()
         pace.saw_step(now - self._marked)
         self._marked = now
-        used = pace.outside + counters.seconds + self.session
-        return plan is not None and pace.correct(plan, counters.step, used, budget)
+        return plan is not None and pace.correct(plan, step, pace.outside + before + self.session, budget)
 
     def validation(self, pace: Pace | None) -> None:
         """A validation is finished, and all that is done then."""

@@ -280,7 +280,8 @@ class Run:
         counters.step += 1
         counters.since_line.add(self._loss_value)
         counters.since_evaluation.add(self._loss_value)
-        if self._time.step(counters, None if self.racing else self.plan):
+        plan = None if self.racing else self.plan
+        if self._time.step(counters.pace, counters.step, counters.seconds, plan):
             self._follow()
             self.progress.lasts(self.total)
         self.progress.step(self.spent, self._loss_value)
