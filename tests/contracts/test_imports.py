@@ -76,7 +76,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
 }
 
 # Torch by file name: what learns may import it at the top, what measures inside functions, what serves never.
-LEARNS = {"network", "batches", "losses", "fitting", "lbfgs", "decoder_network"}
+LEARNS = {"network", "batches", "losses", "fitting", "budgeting", "prepared", "lbfgs", "decoder_network"}
 MEASURES = {"estimator", "evaluation", "baselines"}
 NEEDS_TORCH = {
     "engine",

@@ -88,6 +88,9 @@ def test_the_record_has_a_line_per_evaluation_and_some_between(workshop):
         "learning_rate": 0.02,
         "race": (),
         "recoveries": 0,
+        "planned": 40,
+        "full": False,
+        "outside": 0.0,
     }
     assert outcome.seconds >= last["seconds"] > 0
 

@@ -204,6 +204,10 @@ def _training(rest: dict[str, Any], only_plain: bool) -> Iterator[tuple[str, str
     for key, words in (("steps", "{} steps"), ("best_step", "best step {}"), ("ended", "{}")):
         if key in rest:
             took.append(words.format(_brief(rest.pop(key))))
+    match rest.get("minutes"):
+        case {"asked": asked, "used": used}:
+            took.append(f"{_brief(used)} of {_brief(asked)} minutes for all of fit")
+            rest.pop("minutes")
     if took:
         yield "took", " · ".join(took)
     # A seed is an identifier, so it gets no thousands separators.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -263,21 +264,23 @@ class Estimator(CommonOptions, ABC):
     @extras_named()
     def _fit(
         self,
-        prepare: Callable[[], Prepared],
+        prepare: Callable[[], Callable[[], Prepared]],
         output: str | os.PathLike[str] | None,
         resume: bool,
         progress: ProgressFor | None,
         verbose: int,
         watch: str | os.PathLike[str] | None,
     ) -> Self:
-        """What every `fit` does: train what `prepare` hands over. See `fitting`."""
+        """What every `fit` does: train what `prepare` hands over. See `fitting.fit`."""
+        started = time.monotonic()  # importing torch takes seconds
         from ..training import choose
         from .fitting import Run, fit
 
         self._read_digest = self.compressed_ = None
         if progress is None and verbose:
             progress = partial(choose, False)
-        fit(self, prepare, Run(output=output, resume=resume, progress=progress, watch=watch))
+        run = Run(output=output, resume=resume, progress=progress, watch=watch, started=started)
+        fit(self, prepare, run)
         if verbose and (line := self.verdict(self.metrics_)):
             print(shown(line), file=sys.stderr)
         if verbose and self.advice_:

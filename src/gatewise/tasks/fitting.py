@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -23,19 +23,20 @@ from ..errors import ModelFileError, OptionError
 from ..files import TemporaryFolder, only_run
 from ..native.library import _native
 from ..randomness import built
-from ..training import Outcome, Plan, Silent, TrainingStopped, train
+from ..training import Budget, Outcome, Plan, Silent, TrainingStopped, train
 from ..training.history import by_name, read
 from ..training.race import is_worth, steps_each
-from ..watch.advice import Advice, advice
+from ..watch.advice import advice
 from ..watch.look import Look
 from .announcement import announcement, counted, settings
+from .budgeting import ending, fitted, preset_of, used
 from .options import IN_BFLOAT16, PRECISIONS
+from .prepared import Fittable as Fittable
+from .prepared import Prepared as Prepared
 
 if TYPE_CHECKING:
-    from ..algebra import Cell
-    from ..training import Batches, ProgressFor, Trainable
+    from ..training import ProgressFor
     from .options import CommonOptions
-    from .vectors import Pretrained
 
 # Options, and sizes that follow from the data, that put more into a training loss than a validation loss has.
 _REGULARISERS = (
@@ -57,34 +58,16 @@ _RECOVERIES = 3  # of a training whose loss becomes no number, or shoots up
 _NOT_IDENTITY = ("preset", "threads", "precision", "vectors")
 
 
-class Fittable(Protocol):
-    """What can be fitted: an `Estimator`, as far as fitting knows it."""
-
-    task: ClassVar[str]
-    threads: int | None
-    seed: int
-    only: str | None
-    model_: Any
-    metrics_: dict[str, Any]
-    outcome_: Outcome
-    provenance_: dict[str, Any]
-    history_: dict[str, list[float]]
-    advice_: list[Advice]
-
-    def check(self) -> None: ...
-    def find_cell(self) -> Cell: ...
-    def plain_options(self) -> dict[str, Any]: ...
-    def save(self, path: str | os.PathLike[str]) -> None: ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Where the model goes, and what shows progress and the training: as `fit` of every task has them."""
+    """Where the model goes, what shows progress and the training, and when it all started by `time.monotonic`: as `fit`
+    of every task has them."""
 
     output: str | os.PathLike[str] | None
     resume: bool
     progress: ProgressFor | None
     watch: str | os.PathLike[str] | None = None
+    started: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
         if self.resume and self.output is None:
@@ -107,47 +90,11 @@ class Run:
             return False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """What a task hands over once its data are read, split, encoded and sized.
-
-    Attributes:
-        build: Makes the network; its draws follow from the seed, see `randomness.built`.
-        training, validation: What to learn from, and what chooses the weights.
-        data: What the model learns from, for its file: "name", "fingerprint" and more.
-        identity: What must be the same for a run to be resumed, beside options and data.
-        settle: Learns what a trained model needs beside its weights, thresholds for example. Must be quick.
-        measure: Gives the metrics of the trained model; with those of the baselines, if true. The second argument shows
-            the user a line.
-        unit, per_step: What progress counts, in the plural, and how many of it a step learns from.
-        loss: What the training loss is, and its unit: "cross-entropy, nats per token".
-        understood: How the data were understood, by what is told: "target", "inputs", "parts".
-        validated: What validation measures, where that is not the loss.
-        held_out: Whether the validation data are no training data.
-        on_evaluation: See `training.train`.
-        pretrained: What embeddings begin as, if not as random numbers.
-    """
-
-    build: Callable[[], Trainable]
-    training: Batches
-    validation: Batches
-    plan: Plan
-    data: dict[str, Any]
-    identity: dict[str, Any]
-    measure: Callable[[bool, Callable[[str], None]], dict[str, Any]]
-    unit: str
-    per_step: float
-    loss: str
-    understood: Mapping[str, str]
-    validated: str | None = None
-    held_out: bool = True
-    on_evaluation: Callable[[int], str | None] | None = None
-    settle: Callable[[], None] = lambda: None
-    pretrained: Pretrained | None = None
-
-
-def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
+def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run: Run) -> None:
     """Fit an estimator whose task says how its data are prepared.
+
+    Args:
+        prepare: Reads the data, once. What it gives prepares them with the sizes of the preset that counts then.
 
     Raises:
         TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
@@ -155,6 +102,7 @@ def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
     """
     estimator.check()
     run.check()
+    estimator.choose_preset(None)
     if estimator.only == "plain" and run.watch is not None:
         raise OptionError('only="plain" trains no network, so there is nothing to watch. Leave out watch')
     with ExitStack() as stack:
@@ -166,12 +114,18 @@ def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
         else:
             path = Path(run.output)
             stack.enter_context(only_run(path))
-        prepared = prepare()
+        budget = None
+        if estimator.minutes is not None and run.resume:
+            estimator.choose_preset(preset_of(bundle.checkpoint_of(path)))
+        sized = prepare()
+        prepared = sized()
         if estimator.only == "plain":
             _keep_plain(estimator, prepared, run)
             return
+        if estimator.minutes is not None:
+            prepared, budget = fitted(estimator, prepared, sized, run.started, run.resume)
         estimator.model_ = built(int(estimator.seed), prepared.build)
-        _train(estimator, prepared, run, path)
+        _train(estimator, prepared, run, path, budget)
 
 
 def _keep_plain(estimator: Fittable, prepared: Prepared, run: Run) -> None:
@@ -239,16 +193,19 @@ def _precision_of(options: CommonOptions) -> str:
     return "bfloat16" if gains else "float32"
 
 
-def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> None:
+def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path, budget: Budget | None) -> None:
     """Train, measure and save; what is left of a training that was stopped can be used.
 
     Args:
         path: Of the model; checkpoint and metrics stand beside it.
+        budget: The time that there is, if it is limited.
     """
     checkpoint = bundle.checkpoint_of(path)
     identity = {**_identity(estimator), **prepared.identity, "data": prepared.data["fingerprint"]}
     if prepared.pretrained is not None:
         identity["vectors"] = prepared.pretrained.vectors.digest
+    if budget is not None:
+        identity["sized"] = estimator.sized_as
     stopped: TrainingStopped | None = None
     started = time.time()
     progress = run.progress(prepared.unit, prepared.per_step) if run.progress else Silent()
@@ -268,7 +225,8 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
             watch=look,
             regularised=bool(_regularisers(identity)),
             held_out=prepared.held_out,
-            announcement=announcement(_entries(estimator, prepared, identity)),
+            announcement=announcement(_entries(estimator, prepared, identity, budget)),
+            budget=budget,
         )
     except TrainingStopped as error:
         stopped, estimator.outcome_ = error, error.outcome
@@ -280,11 +238,15 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
         estimator.advice_ = advice(read(bundle.metrics_of(path)))
         with suppress(OSError):  # of a full disk, which stopped training: the page of the last look is there
             look.show(bundle.metrics_of(path))
+    trained = time.monotonic()
     finished = stopped is None and estimator.outcome_.reason != "interrupted"
     estimator.metrics_ = {}
 
     def keep() -> None:
         estimator.provenance_ = _provenance(estimator, prepared, started, bool(_regularisers(identity)))
+        if budget is not None:
+            minutes = {"asked": estimator.minutes, "used": round(used(estimator.outcome_, trained), 2)}
+            estimator.provenance_["minutes"] = minutes
         if run.output is not None:
             _save(estimator, run.output, checkpoint, stopped)
 
@@ -296,6 +258,9 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
         progress.note(f"{os.fspath(run.output)} is saved. Measuring it beside plain baselines.")
     estimator.metrics_ = prepared.measure(finished, progress.note)
     keep()
+    if finished and budget is not None:
+        for line in ending(estimator, prepared.plan, used(estimator.outcome_, trained)):
+            progress.note(line)
     if finished:
         checkpoint.unlink(missing_ok=True)
     if stopped is not None:
@@ -328,9 +293,12 @@ def _identity(estimator: Fittable) -> dict[str, Any]:
     return {**options, "equations": digest[:12], "threads": torch.get_num_threads()}
 
 
-def _entries(estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any]) -> dict[str, str]:
+def _entries(
+    estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any], budget: Budget | None
+) -> dict[str, str]:
     """What is told before the first step."""
-    data, plan, options = prepared.data, prepared.plan, estimator.plain_options()
+    data, options = prepared.data, estimator.plain_options()
+    plan = prepared.plan if budget is None else budget.plan(prepared.plan)
     counts = [counted(n, what) for what, n in data.items() if type(n) is int]
     left_open = {
         name: value
@@ -353,9 +321,15 @@ def _entries(estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any
         **({} if prepared.pretrained is None else {"vectors": prepared.pretrained.entry}),
         "network": ", ".join(filter(None, [estimator.find_cell().name, settings(given), counted(weights, "weights")])),
         "chosen": f"{settings(left_open)}. Each follows from the amount of data, and is an option" if left_open else "",
+        "time": (
+            f"{estimator.minutes:g} minutes, about {budget.after:.3g} s of which measuring takes, and a step "
+            f"{budget.step:.2g} s; sizes of the preset {estimator.sized_as}"
+            if budget is not None
+            else ""
+        ),
         "training": (
-            f"{counted(plan.steps, 'steps')} of about {round(prepared.per_step):,} {prepared.unit}, "
-            f"epochs {plan.steps / len(prepared.training):.3g}{rate}; a validation after each "
+            f"{'about ' * (budget is not None)}{counted(plan.steps, 'steps')} of about {round(prepared.per_step):,} "
+            f"{prepared.unit}, epochs {plan.steps / len(prepared.training):.3g}{rate}; a validation after each "
             f"{counted(plan.evaluate_every, 'steps')}{patience}"
         ),
         "loss": prepared.loss + (f", with {regularisers}" if regularisers else "") + validated,

@@ -127,6 +127,12 @@ class CommonOptions(CSVOptions):
         help="Passes over the training data.",
         check=real("above 0, up to 1,000,000", lambda v: 0 < v <= 1e6),
     )
+    minutes: float | None = option(
+        default=None,
+        help="Minutes for all of fit, from reading the data to the last figure: they decide how many passes are made "
+        "and, unless a preset is given, how large the network is.",
+        check=real("above 0, up to 1,000,000", lambda v: 0 < v <= 1e6),
+    )
     patience: int | None = option(
         default=None,
         help="Early stopping: validations without improvement after which training stops.",
@@ -154,6 +160,21 @@ class CommonOptions(CSVOptions):
         cell = self.find_cell()
         if cell.projected and not hasattr(self, "proj_size"):
             raise OptionError(f"the cell '{cell.name}' needs a proj_size, which is no option here. Take lstm instead")
+        if self.minutes is not None and self.epochs is not None:
+            raise OptionError(
+                f"minutes={self.minutes:g} and epochs={self.epochs:g} both say how long to train. Leave one of them out"
+            )
+        if self.minutes is not None and self.only == "plain":
+            raise OptionError('only="plain" trains no network, whose time minutes would be. Leave one of them out')
+
+    @property
+    def sized_as(self) -> str:
+        """The preset that counts: the one that was given, or chosen for the minutes that there are."""
+        return str(vars(self).get("_preset") or self.preset or "medium")
+
+    def choose_preset(self, preset: str | None) -> None:
+        """Let this preset count; None for the one that was given."""
+        self._preset = preset
 
     @property
     def given_rate(self) -> float | None:

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from .loop import Outcome as Outcome
     from .loop import TrainingStopped as TrainingStopped
     from .loop import train as train
+    from .pace import Budget as Budget
     from .plan import Plan as Plan
     from .progress import Bar as Bar
     from .progress import Lines as Lines
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _HOME = {  # public name -> module it lives in; torch and Lightning are imported on demand
     "Bar": "progress",
     "Batches": "trainable",
+    "Budget": "pace",
     "Lines": "progress",
     "ProgressFor": "progress",
     "Outcome": "loop",

@@ -21,7 +21,7 @@ from torch import Tensor
 from ..errors import ModelFileError
 from ..files import atomic
 
-FORMAT = 3  # 1 had no digest, 2 no race and no recoveries
+FORMAT = 4  # 1 had no digest, 2 no race and no recoveries, 3 no pace
 KEY = "gatewise_checkpoint"
 
 

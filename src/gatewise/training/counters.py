@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import race as races
+from .pace import Pace, begun, corrected
 from .plan import Plan
 
 NORMS_KEPT = 5  # gradient norms quoted when training diverges
@@ -46,6 +47,7 @@ class Counters:
     recoveries: How often the run went back to its last good validation.
     start_loss, lowest_loss: Mean training loss until the first validation, and the lowest between two of them.
     start_validation: Loss of the first validation.
+    pace: Of a run that is given a time.
     """
 
     step: int = 0
@@ -62,6 +64,7 @@ class Counters:
     start_loss: float | None = None
     lowest_loss: float | None = None
     start_validation: float | None = None
+    pace: Pace | None = None
 
     @property
     def results(self) -> list[races.Result]:
@@ -94,9 +97,12 @@ class Counters:
         """
         means = {name: Mean(**values[name]) for name in ("since_line", "since_evaluation")}
         results = [(exponent, loss) for exponent, loss in values["race"]]
-        self = cls(**{**values, **means, "race": results})
-        self._check_race(plan)
-        self._check(races.plan_after(plan, self.results), racing=races.upcoming(plan, self.results) is not None)
+        pace = None if values["pace"] is None else Pace.from_json(values["pace"])
+        self = cls(**{**values, **means, "race": results, "pace": pace})
+        whole = begun(plan, pace)
+        self._check_race(whole)
+        after = corrected(races.plan_after(whole, self.results), pace)
+        self._check(after, racing=races.upcoming(whole, self.results) is not None)
         return self
 
     def _check_race(self, plan: Plan) -> None:

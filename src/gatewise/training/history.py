@@ -20,7 +20,7 @@ class History:
     `seconds` (of training, over all sessions). Those of a race, which come first, have the steps, rate and validation
     loss of one rate; null for a loss that was no number. A look has the figures of `watch.look` besides; which
     validations have one depends on how long looking takes. All else but `seconds` are the same bits on every run with
-    the same seed and thread count.
+    the same seed and thread count, unless the run is given a time.
 
     Args:
         path: The file.

@@ -13,6 +13,7 @@ from . import checkpoint as checkpoints
 from .failures import StopTraining, TrainingFailed
 from .interrupts import Interrupts
 from .memory import keep_freed_memory
+from .pace import Budget
 from .plan import Plan
 from .progress import Progress, Silent
 from .race import rate_of
@@ -38,6 +39,9 @@ class Outcome:
             run had to go back.
         race: Each rate that raced, with its validation loss, None if it diverged; in the order of the race.
         recoveries: How often the run went back to its last validation.
+        planned: Steps that led to the last weights, had the run not ended early.
+        full: Whether a run with a budget had the most steps that one may have, and so did not need all of its time.
+        outside: Of a run with a budget, seconds that were spent before training, over all sessions.
     """
 
     reason: str
@@ -48,6 +52,9 @@ class Outcome:
     learning_rate: float = 0.0
     race: tuple[tuple[float, float | None], ...] = ()
     recoveries: int = 0
+    planned: int = 0
+    full: bool = False
+    outside: float = 0.0
 
 
 class TrainingStopped(TrainingError):  # noqa: N818 - it reads as what happened
@@ -80,6 +87,7 @@ def train(
     announcement: str = "",
     checkpoint_seconds: float = 120.0,
     accelerator: str = "auto",
+    budget: Budget | None = None,
 ) -> Outcome:
     """Train a module and leave it with its best weights, in evaluation mode, on the CPU.
 
@@ -107,6 +115,8 @@ def train(
         announcement: Lines for the user, shown before the first step.
         checkpoint_seconds: Maximum time between checkpoints, checked after each step.
         accelerator: "cpu", "gpu", or "auto" for a CUDA GPU if there is one.
+        budget: The time that there is, which then decides how many steps are made, whatever the plan says. A resumed
+            run has what is left of it. What the clock said is in the checkpoint.
 
     Raises:
         DataError: There is no batch to train or validate on.
@@ -133,6 +143,7 @@ def train(
         held_out=held_out,
         checkpoint_seconds=checkpoint_seconds,
         interrupts=interrupts,
+        budget=budget,
     )
     if resume:
         run.restore()
@@ -151,7 +162,7 @@ def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
     from ._lightning import drive
 
     with interrupts:
-        run.progress.start(run.spent, run.whole.steps, run.regularised, run.held_out)
+        run.progress.start(run.spent, run.total, run.regularised, run.held_out)
         try:
             drive(run, accelerator)
             run.progress.note(run.ending())
@@ -178,4 +189,7 @@ def _outcome(run: Run, reason: str) -> Outcome:
         learning_rate=run.plan.learning_rate,
         race=tuple((rate_of(run.whole, exponent), loss) for exponent, loss in counters.race),
         recoveries=counters.recoveries,
+        planned=run.plan.steps,
+        full=run.budget is not None and run.total >= run.budget.most,
+        outside=0.0 if counters.pace is None else counters.pace.outside,
     )

@@ -34,6 +34,8 @@ class Plan:
         recoveries: How often a run that diverges goes back to its last validation, with a third of the rate, before it
             fails.
         begun: Steps after which the first validation was, in a run that goes on from a race.
+        earlier: Of a run whose number of steps was corrected on its way, see `pace`: pairs (step, total), each the
+            number of steps that it was to make in all, until this step.
 
     Raises:
         OptionError: A value is impossible.
@@ -56,13 +58,14 @@ class Plan:
     race: bool = False
     recoveries: int = 0
     begun: int = 0
+    earlier: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         whole("steps", self.steps, 1)
         whole("evaluate_every", self.evaluate_every, 1)
         number("learning_rate", self.learning_rate, "above 0", lambda v: v > 0)
         whole("warmup", self.warmup, 0)
-        if self.warmup > self.steps:
+        if self.warmup > self.steps and not self.earlier:
             raise OptionError(
                 f"warmup={self.warmup} is longer than steps={self.steps}: the full learning rate would never be "
                 f"reached. Choose warmup <= {self.steps}."
@@ -87,14 +90,32 @@ class Plan:
 
     def rate(self, step: int) -> float:
         """The learning rate of the step after `step` finished ones: linear warm-up, then as `schedule` says."""
-        if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
-        if self.schedule == "schedule-free":
-            return self.learning_rate
-        # The last step (steps - 1 are finished by then) gets exactly the final rate.
-        done = (step - self.warmup) / max(1, self.steps - 1 - self.warmup)
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-        return self.learning_rate * (self.final_rate + (1 - self.final_rate) * cosine)
+        rate = self.learning_rate * (step + 1) / self.warmup if step < self.warmup else self.learning_rate
+        done = 0.0 if self.schedule == "schedule-free" else self._decayed(step)
+        if done == 0.0:
+            return rate
+        cosine = 0.5 * (1 + math.cos(math.pi * done))
+        return rate * (self.final_rate + (1 - self.final_rate) * cosine)
+
+    def _decayed(self, step: int) -> float:
+        """How much of the decay is over, from 0 to 1, at the step after `step` finished ones.
+
+        Where the number of steps was corrected, the decay goes on from where it was, evenly to the new last step. That
+        one, which `steps` - 1 finished ones precede, gets exactly the final rate.
+        """
+        since, done = 0, 0.0
+        for until, total in (*self.earlier, (self.steps, self.steps)):
+            # A number of steps below the warm-up ends it.
+            start = max(since, self.warmup) if total - 1 > self.warmup or not since else since
+            at = min(step, until)
+            share = (at - start) / max(1, total - 1 - start)
+            if since and at >= total - 1:
+                share = 1.0
+            done += (1 - done) * min(1.0, max(0.0, share))
+            since = until
+            if step < until:
+                break
+        return done
 
     def evaluates_at(self, step: int) -> bool:
         """Whether a validation follows the step that makes `step` finished ones."""

@@ -34,6 +34,10 @@ class Progress(Protocol):
         """
         ...
 
+    def lasts(self, steps: int) -> None:
+        """There will be so many steps, as those so far show what there is time for."""
+        ...
+
     def step(self, step: int, loss: float) -> None:
         """A step is finished."""
         ...
@@ -67,6 +71,9 @@ class Silent:
     """Shows nothing."""
 
     def start(self, step: int, steps: int, regularised: bool = False, held_out: bool = True) -> None:
+        pass
+
+    def lasts(self, steps: int) -> None:
         pass
 
     def step(self, step: int, loss: float) -> None:
@@ -164,6 +171,9 @@ class Lines:
     def start(self, step: int, steps: int, regularised: bool = False, held_out: bool = True) -> None:
         self._meter.start(step, steps, regularised, held_out)
         self._next = time.monotonic() + _LINE_SECONDS
+
+    def lasts(self, steps: int) -> None:
+        self._meter.steps = steps
 
     def step(self, step: int, loss: float) -> None:
         now = time.monotonic()

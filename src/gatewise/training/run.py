@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -20,6 +19,7 @@ from .counters import NORMS_KEPT, Counters
 from .failures import StopTraining, TrainingFailed, diverged
 from .history import loss_name
 from .interrupts import Interrupts
+from .pace import Budget, Pace, Timekeeper, begun, corrected
 from .pause import Pause, load_average
 from .plan import Plan
 from .progress import Progress
@@ -43,7 +43,7 @@ class Run:
     Args: As of `train`.
 
     Attributes:
-        whole: The plan that the user made.
+        whole: The plan that the user made; with a budget, as long as there was time for when it began.
         plan: What of it counts now: that of the rate which races, or of what comes after the race.
 
     Raises, while it runs:
@@ -66,24 +66,25 @@ class Run:
         held_out: bool,
         checkpoint_seconds: float,
         interrupts: Interrupts,
+        budget: Budget | None = None,
     ):
-        self.module, self.training, self.validation, self.whole = module, training, validation, plan
+        self.module, self.training, self.validation, self._given = module, training, validation, plan
+        self.budget, self._time = budget, Timekeeper(budget)
         self.progress, self.on_evaluation, self.interrupts = progress, on_evaluation, interrupts
         self.files, self.checkpoint_seconds = files, checkpoint_seconds
         self.regularised, self.held_out = regularised, held_out
         self._watching = None if watch is None else Watching(watch, training, validation, plan.clip)
-        self.counters, self.generators = Counters(), Generators(plan.seed)
+        pace = None if budget is None else Pace.begin(plan, budget)
+        self.counters, self.generators = Counters(pace=pace), Generators(plan.seed)
         self.best: dict[str, Tensor] = {}
         self.loss: Tensor | None = None  # of the current step, a scalar
         self._network = cast(nn.Module, module)
         self._kept: dict[str, tuple[Snapshot, Counters]] = {}
         self._failure: TrainingFailed | None = None  # of the current step, whose gradient was dropped
         self._moved = False  # whether the rest of the batches that the driver has asked for are of no use
-        self._line_every = min(_MOST_STEPS_PER_LINE, max(1, plan.evaluate_every // 5))
         self._resumed: Snapshot | None = None
         self._unproven = False  # whether the carried state comes from a checkpoint, and no step has read it yet
         self._pause: Pause | None = None
-        self._opened_time: float | None = None
         self._follow()
 
     # Beginning and end
@@ -94,7 +95,9 @@ class Run:
         Raises:
             ModelFileError: The checkpoint is missing, damaged, foreign, newer, or of another model or identity.
         """
-        self.counters, self._resumed, kept = self.files.read(self.whole)
+        self.counters, self._resumed, kept = self.files.read(self._given)
+        if (self.counters.pace is None) != (self.budget is None):
+            raise checkpoints.damaged(self.files.checkpoint, "it is of a run with another budget")
         self._follow()
         best = self._resumed.best if self.counters.best_loss is not None else None
         for values in (self._resumed.model, best, *(own.model for own in self._resumed.kept.values())):
@@ -136,13 +139,13 @@ class Run:
         if not resuming:
             self.save()  # so that a full or read-only disk shows now, not after hours
         self.files.open_history(self.counters, resuming)
-        self._opened_time = time.monotonic()
+        self._time.open(self.counters.pace)
 
     def load_best(self) -> None:
         """Load the best weights (keep the current ones, or their average, if never validated), in evaluation mode."""
         if best := self.best or (self._kept[_LEADER][0].best if self._leads else {}):
             load(self._network, best)
-        elif self._opened_time is not None:
+        elif self._time.opened is not None:
             load_average(self._network, self.optimizer)
         self._network.zero_grad(set_to_none=True)
         self._network.eval()
@@ -164,10 +167,12 @@ class Run:
         return self.counters.step + max(0, losers) * race.steps_each(self.whole)
 
     def _follow(self) -> None:
-        """Bring the plan up to what the race and recoveries have made of it."""
-        results = self.counters.results
+        """Bring the plan up to what the clock, the race and recoveries have made of it."""
+        results, pace = self.counters.results, self.counters.pace
+        self.whole = begun(self._given, pace)
+        self._line_every = min(_MOST_STEPS_PER_LINE, max(1, self.whole.evaluate_every // 5))
         self._exponent = race.upcoming(self.whole, results)
-        plan = race.plan_after(self.whole, results)
+        plan = corrected(race.plan_after(self.whole, results), pace)
         self.plan = replace(plan, learning_rate=plan.learning_rate / race.FACTOR**self.counters.recoveries)
 
     @property
@@ -193,10 +198,16 @@ class Run:
         return sentences.ending(self.counters, self.plan, len(self.training), self.end_reason)
 
     @property
+    def total(self) -> int:
+        """What `spent` is after the last step, as far as is known."""
+        if self.racing:
+            return self.whole.steps
+        return self.plan.steps + self.spent - self.counters.step
+
+    @property
     def seconds(self) -> float:
         """Time spent training so far, over all sessions."""
-        session = 0.0 if self._opened_time is None else time.monotonic() - self._opened_time
-        return self.counters.seconds + session
+        return self.counters.seconds + self._time.session
 
     # Training
 
@@ -204,8 +215,7 @@ class Run:
         """The training batches from the current step to the next validation."""
         self._moved = False
         step = self.counters.step
-        last = race.steps_each(self.whole) if self.racing else self.plan.steps
-        while step < last:
+        while step < (race.steps_each(self.whole) if self.racing else self.plan.steps):
             yield self.training.at(step)
             step += 1
             if self.plan.evaluates_at(step):
@@ -270,6 +280,10 @@ class Run:
         counters.step += 1
         counters.since_line.add(self._loss_value)
         counters.since_evaluation.add(self._loss_value)
+        plan = None if self.racing else self.plan
+        if self._time.step(counters.pace, counters.step, counters.seconds, plan):
+            self._follow()
+            self.progress.lasts(self.total)
         self.progress.step(self.spent, self._loss_value)
         due = self.validation_due
         if not due and not self.racing and counters.step % self._line_every == 0:
@@ -308,6 +322,7 @@ class Run:
             self._end_of_rate(loss, validated)
         else:
             self._end_of_stretch(loss, validated)
+        self._time.validation(self.counters.pace)
 
     def _end_of_stretch(self, loss: float, validated: Mapping[str, Tensor]) -> None:
         counters = self.counters
@@ -391,7 +406,11 @@ class Run:
         snapshot, counters = self._kept[purpose]
         load(self._network, snapshot.model)
         self._restore_dynamics(snapshot, counters)
-        self.counters = replace(deepcopy(counters), race=self.counters.race, recoveries=self.counters.recoveries)
+        now = self.counters
+        pace = now.pace and replace(now.pace, totals=list(counters.pace.totals if counters.pace else []))
+        self.counters = replace(
+            deepcopy(counters), race=now.race, recoveries=now.recoveries, seconds=now.seconds, pace=pace
+        )
 
     @property
     def _can_go_back(self) -> bool:

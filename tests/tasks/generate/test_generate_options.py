@@ -30,6 +30,7 @@ IMPOSSIBLE = {
     "key": ["who"],
     "time": ["when"],
     "mixtures": [0, -1, "a", 1.5, True, 1001, 5],
+    "minutes": [0, -1, "a", math.nan, math.inf, True],
     "epochs": [0, -1, "a", math.nan, math.inf, True],
     "freeze_vectors": ["a", None, 2],
     "forget_bias": ["a", math.nan, None, 1e9],

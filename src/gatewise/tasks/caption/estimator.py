@@ -7,8 +7,9 @@ writes a caption word by word, attending to some of the places for each.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ...data.paired.captions import Captioned
@@ -125,11 +126,8 @@ class Captioner(Estimator, CaptionOptions):
 
     def _prepare(
         self, data: Any, y: Any, validation: Any, captions: str | None, lists: str | None, encoding: str
-    ) -> Prepared:
-        """Read, split, encode and size."""
-        from ..announcement import counted, parts_text
-        from ..fitting import Prepared, plan_of
-
+    ) -> Callable[[], Prepared]:
+        """Read, split and encode."""
         sacrebleu()  # before the work is done
         whole, listed = self._read(data, y, captions, lists, encoding)
         counts = part_sizes(whole, listed, self.split, validation is not None)
@@ -146,11 +144,19 @@ class Captioner(Estimator, CaptionOptions):
         tokens = CaptionTokens.learn(
             train.captions, max_size=self.vocabulary_size, min_frequency=int(self.min_frequency)
         )
-        chosen = sizing(self, len(train), inputs.kind == "clips")
+        self.inputs_, self.tokens_, self.most_frequent_ = inputs, tokens, most_frequent(train.captions)
+        self.plain_ = Plain.learn(train, parts.get("validation"))
+        return partial(self._sized, whole, parts, counts, bool(listed))
 
-        self.inputs_, self.tokens_, self.sizing_ = inputs, tokens, chosen
-        self.most_frequent_ = most_frequent(train.captions)
-        plain = self.plain_ = Plain.learn(train, parts.get("validation"))
+    def _sized(self, whole: Captioned, parts: dict[str, Captioned], counts: list[int], listed: bool) -> Prepared:
+        """Size, and make batches."""
+        from ..announcement import counted, parts_text
+        from ..fitting import Prepared, plan_of
+
+        train, held_out = parts["train"], parts.get("validation", parts["train"])
+        inputs, plain = self.inputs_, self.plain_
+        self.sizing_ = chosen = sizing(self, len(train), inputs.kind == "clips")
+        assert plain is not None
         beaten = plain.validated is not None
         to_beat = {"to beat": f"{plain.strongest}: validation BLEU {plain.validated:.2f}, in seconds"} if beaten else {}
         training = self._batches(train, int(self.seed))
@@ -165,7 +171,7 @@ class Captioner(Estimator, CaptionOptions):
                 "fingerprint": whole.fingerprint(),
                 "images": len(train),
                 "counts": counts,
-                "listed": bool(listed),
+                "listed": listed,
             },
             identity={**vars(chosen), "validation": held_out.fingerprint()},
             measure=lambda finished, tell: self._evaluate(parts, with_baselines=finished),

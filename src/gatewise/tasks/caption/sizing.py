@@ -41,7 +41,7 @@ def sizing(options: CaptionOptions, images: int, clips: bool) -> Sizing:
         images: Of the training data.
         clips: Whether they are clips, whose many frames allow for half the channels only.
     """
-    wider, longer = PRESETS[options.preset or "medium"]
+    wider, longer = PRESETS[options.sized_as]
     defaults = vars(next(row for most, row in ROWS if images <= most))
     defaults = {
         **defaults,

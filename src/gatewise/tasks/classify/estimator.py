@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -122,12 +123,8 @@ class Classifier(Estimator, ClassifyOptions):
             lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose, watch
         )
 
-    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
-        """Read, split, encode and size."""
-        from ..announcement import group_entry, parts_text
-        from ..fitting import Prepared, plan_of
-        from .batches import InOrder, Shuffled
-
+    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Callable[[], Prepared]:
+        """Read and split."""
         sequences, sound, targets = self._read_training(data, y, query, encoding)
         self.schema_, levelled = sequences.schema, holds_recordings(sequences)
         own = None if validation is None else self._read_validation(validation, sound, query, encoding)
@@ -143,6 +140,21 @@ class Classifier(Estimator, ClassifyOptions):
             targets_apart=y is not None,
             validated_apart=own is not None,
         )
+        self.sound_, self.targets_, self.levelled_ = sound, targets, levelled
+        self._set_attributes(features_of(sequences) if in_memory(data) else None)
+        return partial(self._sized, sequences, own, parts, y is None)
+
+    def _sized(self, sequences: Sequences, own: Sequences | None, parts: Parts, held_out: bool) -> Prepared:
+        """Encode, size, and make batches.
+
+        Args:
+            held_out: Whether the data, rather than the user, hold some sequences out.
+        """
+        from ..announcement import group_entry, parts_text
+        from ..fitting import Prepared, plan_of
+        from .batches import InOrder, Shuffled
+
+        targets = self.targets_
         inputs, chosen, pretrained = self._learn_inputs(sequences, parts.train, targets)
         encoded = targets.encode(sequences)
         truth = targets.standardised(encoded)
@@ -162,14 +174,12 @@ class Classifier(Estimator, ClassifyOptions):
             batch_size=chosen.batch_size,
             seed=int(self.seed),
             augmentation=chosen.augmentation,
-            recordings=levelled,
+            recordings=self.levelled_,
             folds=folds,
         )
         wanted = truth[rows] if own is None else targets.standardised(targets.encode(own))
         steps, evaluate_every = training_steps(chosen, len(training), apart or folds is not None)
-        self.sound_, self.targets_, self.inputs_, self.sizing_ = sound, targets, inputs, chosen
-        self.levelled_ = levelled
-        self._set_attributes(features_of(sequences) if in_memory(data) else None)
+        self.inputs_, self.sizing_ = inputs, chosen
         # `_measure` sets these, and may be interrupted. The model is saved even so.
         self.baselines_: Baselines | None = None
         self.blend_weight_, self.temperature_ = 1.0, 1.0
@@ -182,7 +192,7 @@ class Classifier(Estimator, ClassifyOptions):
                 "name": sequences.name,
                 "fingerprint": sequences.fingerprint(),
                 "sequences": len(sequences),
-                "held_out": y is None and own is None,
+                "held_out": held_out and own is None,
                 "equal_together": True,
             },
             identity={**vars(chosen), "validation": None if own is None else own.fingerprint()},

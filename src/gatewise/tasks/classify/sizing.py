@@ -80,7 +80,7 @@ def sizing(options: ClassifyOptions, inputs: Inputs, sequences: int, typical_len
         sequences: Number of training sequences.
         typical_length: Steps of a typical one.
     """
-    wider, longer = PRESETS[options.preset or "medium"]
+    wider, longer = PRESETS[options.sized_as]
     table = TEXT if inputs.text is not None else ROWS if typical_length <= 1 else SERIES
     row = next(row for row in table if sequences <= row.sequences)
     batch = int(given_or(options.batch_size, min(row.batch_size, max(1, sequences // 2))))

@@ -10,6 +10,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -40,7 +41,7 @@ from .legacy import Blend, LegacyScorer
 from .options import DetectOptions
 from .predictor import Predictor, error_reader
 from .scoring import Event, alarm_threshold
-from .series import Scale, TrainingData, parts_of, read_series, training_data
+from .series import Scale, Series, TrainingData, parts_of, read_series, training_data
 from .shapes import LENGTH, Shapes
 from .sizing import sizing
 from .stream import LiveSeries, Stream
@@ -137,12 +138,10 @@ class Detector(Estimator, DetectOptions):
             watch,
         )
 
-    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str, tell: bool) -> Prepared:
-        """Read, split, standardise and size."""
-        from ..announcement import group_entry, listed, parts_text
-        from ..fitting import Prepared, plan_of
-        from .batches import Windows
-
+    def _prepare(
+        self, data: Any, y: Any, validation: Any, query: str | None, encoding: str, tell: bool
+    ) -> Callable[[], Prepared]:
+        """Read and split."""
         series = read_series(data, y, self, query=query, encoding=encoding)
         self.schema_ = series.source.schema
         if tell and (line := recognised(series.source)):
@@ -154,13 +153,21 @@ class Detector(Estimator, DetectOptions):
             )
         shares = shares_of(self.split, y is not None, validation is not None)
         steps = training_data(series, apart, shares, int(self.seed), names(self.group))
-        scale = Scale.of(steps.training, series.channels)
-        chosen = sizing(self, sum(map(len, steps.training)))
+        self.channels_, self.scale_ = series.channels, Scale.of(steps.training, series.channels)
+        return partial(self._sized, series, steps, shares)
+
+    def _sized(self, series: Series, steps: TrainingData, shares: tuple[float, float, float]) -> Prepared:
+        """Standardise, size, and make batches."""
+        from ..announcement import group_entry, listed, parts_text
+        from ..fitting import Prepared, plan_of
+        from .batches import Windows
+
+        scale = self.scale_
+        self.sizing_ = chosen = sizing(self, sum(map(len, steps.training)))
         training, validated = ([scale.apply(s) for s in part] for part in (steps.training, steps.validation))
         window = int(self.window)
         batches = Windows(training, window=window, batch_size=chosen.batch_size, seed=int(self.seed))
         total = max(1, round(len(batches) * chosen.epochs))
-        self.channels_, self.scale_, self.sizing_ = series.channels, scale, chosen
         # `settle` sets the threshold, and may be interrupted. The model is saved even so: one that never alarms.
         self.normal_, self.threshold_ = _unknown(len(series.channels)), math.inf
         self.shapes_: Shapes | None = None

@@ -30,7 +30,7 @@ ROWS = (
 
 def sizing(options: DetectOptions, steps: int) -> Sizing:
     """What the user left open, for so many training steps."""
-    wider, longer = PRESETS[options.preset or "medium"]
+    wider, longer = PRESETS[options.sized_as]
     row = next(row for most, row in ROWS if steps <= most)
     return Sizing(
         hidden_size=int(given_or(options.hidden_size, row.hidden_size * wider)),

@@ -36,7 +36,7 @@ from .evaluation import calibration_of, evaluate_part, evaluate_split, forecast_
 from .heads import head_of
 from .options import ForecastOptions
 from .predictor import Predictor, window_of, windows_at_once
-from .sizing import training_setup
+from .sizing import TrainingSetup, resized, training_setup
 from .split import Part, Split, last_origins, training_ends
 from .stream import LiveForecasts
 from .table import Table, check_values, inputs_of, read_sequences, table_of
@@ -130,12 +130,10 @@ class Forecaster(Estimator, ForecastOptions):
             watch,
         )
 
-    def _prepare(self, data: Any, validation: Any, query: str | None, encoding: str, tell: bool) -> Prepared:
-        """Read, split, size and encode."""
-        from ..announcement import group_entry, listed, parts_text
-        from ..fitting import Prepared, plan_of
-        from .batches import Windows
-
+    def _prepare(
+        self, data: Any, validation: Any, query: str | None, encoding: str, tell: bool
+    ) -> Callable[[], Prepared]:
+        """Read, split, and learn the plain methods."""
         raw = read_sequences(data, self, query=query, encoding=encoding, recognise=True)
         self.schema_ = raw.schema
         by_group = self._by_group(raw) if validation is None else {}
@@ -154,12 +152,28 @@ class Forecaster(Estimator, ForecastOptions):
         setup = training_setup(
             self, series, apart.series(self.calendar) if apart else None, season, partial(inputs_of, own, self)
         )
+        self.targets_, self.frequency_, self.inputs_ = own.targets, own.frequency, setup.inputs
+        validated_by = None if apart is None else apart.data.fingerprint()
+        return lambda: self._sized(raw, by_group, series, resized(setup, self), validated_by)
+
+    def _sized(
+        self,
+        raw: Sequences,
+        by_group: Mapping[str, Sequences],
+        series: Series,
+        setup: TrainingSetup,
+        validated_by: str | None,
+    ) -> Prepared:
+        """Encode, and make batches."""
+        from ..announcement import group_entry, listed, parts_text
+        from ..fitting import Prepared, plan_of
+        from .batches import Windows
+
         sizing, inputs = setup.sizing, setup.inputs
         window = window_of(self, sizing, inputs)
-        at_once = windows_at_once(self, own.targets)
+        at_once = windows_at_once(self, self.targets_)
         validated = Windows(setup.validation_series, setup.validation, window, batch_size=at_once, seed=None)
-        self.targets_, self.frequency_, self.inputs_, self.sizing_ = own.targets, own.frequency, inputs, sizing
-
+        self.sizing_ = sizing
         self.plain_, self.share_, self.own_shares_, self.calibration_ = setup.plain.rounded(), 0.0, {}, None
 
         def settle() -> None:
@@ -183,20 +197,21 @@ class Forecaster(Estimator, ForecastOptions):
                 "steps": int(raw.offsets[-1]),
                 "by_group": bool(by_group),
             },
-            identity={**vars(sizing), "validation": None if apart is None else apart.data.fingerprint()},
+            identity={**vars(sizing), "validation": validated_by},
             measure=measure,
             settle=settle,
             held_out=setup.held_out,
             unit="windows",
             loss="pinball loss, normalised" if self.head == "quantiles" else "negative log-likelihood, nats per value",
             understood={
-                "target": f"{listed(own.targets)}, {self.horizon} steps ahead, from the {sizing.context_length} before",
+                "target": f"{listed(self.targets_)}, {self.horizon} steps ahead, "
+                f"from the {sizing.context_length} before",
                 "series": f"one for each {listed(names(self.key))}" if self.key else "one",
-                "time": f"{self.time}: {own.frequency}" if self.time and own.frequency else "steps, numbered",
+                "time": f"{self.time}: {self.frequency_}" if self.time and self.frequency_ else "steps, numbered",
                 "inputs": "; ".join(
                     f"{kind} {listed(found)}"
                     for kind, found in {
-                        "its own past": [*own.targets],
+                        "its own past": [*self.targets_],
                         "known until now": [*inputs.past],
                         "known ahead": [*inputs.future, *inputs.calendar],
                         "of a series": [*inputs.static],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -158,6 +158,15 @@ def training_setup(
     )
 
 
+def resized(setup: TrainingSetup, options: ForecastOptions) -> TrainingSetup:
+    """The same with the sizes of the preset that counts now."""
+    known, columns = setup.sizing, len(setup.split.series.targets)
+    found = _sizing(
+        options, known.context_length, known.scaling, known.season, setup.training, columns, validated=known.validated
+    )
+    return replace(setup, sizing=found)
+
+
 def _plain(
     options: ForecastOptions,
     split: Split,
@@ -280,7 +289,7 @@ def _contexts(options: ForecastOptions, season: int, length: int) -> list[int]:
 def _sizing(
     options: ForecastOptions, context: int, scaling: str, season: int, training: Part, columns: int, validated: bool
 ) -> Sizing:
-    wider, longer = PRESETS[options.preset or "medium"]
+    wider, longer = PRESETS[options.sized_as]
     row = next(row for row in ROWS if len(training) * columns <= row.windows)
     faster = _KNOWN_AHEAD if options.future_covariates else 1.0
     batch = int(given_or(options.batch_size, max(1, row.batch_size // columns)))

@@ -11,6 +11,7 @@ import io
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
@@ -47,6 +48,7 @@ from .text.sizing import check_length, check_memory, is_sparse, sizing
 if TYPE_CHECKING:
     from ..fitting import Prepared
     from .network import SequenceModel
+    from .numbers.examples import Steps
     from .numbers.learned import Learned
     from .text.network import LanguageModel
 
@@ -140,8 +142,8 @@ class Generator(Estimator, GenerateOptions):
             lambda: self._prepare(data, validation, encoding, sample_length), output, resume, progress, verbose, watch
         )
 
-    def _prepare(self, data: Any, validation: Any, encoding: str, sample_length: int) -> Prepared:
-        """Read, split, encode and size."""
+    def _prepare(self, data: Any, validation: Any, encoding: str, sample_length: int) -> Callable[[], Prepared]:
+        """Read, split and encode."""
         numbers = self.reads_numbers(data)
         self.check_kind(numbers)
         if numbers:
@@ -278,11 +280,8 @@ class Generator(Estimator, GenerateOptions):
 
     # Text.
 
-    def _prepare_text(self, data: Any, validation: Any, encoding: str, sample_length: int) -> Prepared:
-        from ..announcement import parts_text
-        from ..fitting import Prepared, plan_of
-        from .text.batches import Chunks
-        from .text.evaluation import evaluate_parts, evaluation_chunk_length, learn_plain, rows_for
+    def _prepare_text(self, data: Any, validation: Any, encoding: str, sample_length: int) -> Callable[[], Prepared]:
+        from .text.evaluation import learn_plain
 
         texts, name = texts_of(data, encoding)
         if self.memorise and validation is not None:
@@ -302,9 +301,24 @@ class Generator(Estimator, GenerateOptions):
             validation=own or "",
         )
         corpus = split_text(text, name, shares, vocabulary, own)
+        self.vocabulary_, self.numbers_, self.plain_ = vocabulary, None, learn_plain(vocabulary, corpus)
+        self.start_ = self._start_token(corpus)
+        data = {"name": name, "fingerprint": read, "characters": len(text), "shares": list(shares)}
+        validated_by, notice = None if own is None else fingerprint(own), boilerplate(text, name)
+        return partial(self._sized_text, corpus, data, validated_by, notice, sample_length)
+
+    def _sized_text(
+        self, corpus: Corpus, data: dict[str, Any], validated_by: str | None, notice: str | None, sample_length: int
+    ) -> Prepared:
+        from ..announcement import parts_text
+        from ..fitting import Prepared, plan_of
+        from .text.batches import Chunks
+        from .text.evaluation import evaluate_parts, evaluation_chunk_length, rows_for
+
+        vocabulary, plain, shares = self.vocabulary_, self.plain_, data["shares"]
         pretrained = Pretrained.read(self, self.embedding_size, lambda: word_counts(vocabulary, corpus.ids["train"]))
         width = None if pretrained is None else pretrained.vectors.width
-        chosen = sizing(self, self.find_cell(), len(corpus.ids["train"]), len(vocabulary), width)
+        self.sizing_ = chosen = sizing(self, self.find_cell(), len(corpus.ids["train"]), len(vocabulary), width)
         check_length(chosen, {part: len(ids) for part, ids in corpus.ids.items()}, shares)
         check_memory(chosen, sum(map(len, corpus.ids.values())))
         training = Chunks(Rows(corpus.ids["train"], chosen.batch_size, chosen.chunk_length))
@@ -313,26 +327,19 @@ class Generator(Estimator, GenerateOptions):
         validated = Rows(held_out, rows, evaluation_chunk_length(rows, chosen.vocabulary_size))
         plan = plan_of(self, max(1, round(len(training) * chosen.epochs)), chosen.learning_rate)
 
-        plain = learn_plain(vocabulary, corpus)
+        assert plain is not None
         to_beat = {}
         if plain.validated is not None:
             nats = plain.validated * math.log(2)
             to_beat = {"to beat": f"{plain.strongest}: validation {nats:.3f} nats per token, counted in seconds"}
 
-        self.vocabulary_, self.sizing_, self.numbers_, self.plain_ = vocabulary, chosen, None, plain
-        self.start_ = self._start_token(corpus)
         return Prepared(
             build=lambda: self._begin(corpus.ids["train"], pretrained),
             training=training,
             validation=Chunks(validated),
             plan=plan,
-            data={
-                "name": corpus.name,
-                "fingerprint": read,
-                "characters": len(text),
-                "shares": list(shares),
-            },
-            identity={**vars(chosen), "validation": None if own is None else fingerprint(own)},
+            data=data,
+            identity={**vars(chosen), "validation": validated_by},
             measure=lambda finished, tell: evaluate_parts(
                 self._net, plain, vocabulary, corpus, with_baselines=finished
             ),
@@ -345,7 +352,7 @@ class Generator(Estimator, GenerateOptions):
                     {name: len(ids) for name, ids in corpus.ids.items()}, "tokens", "one after the other"
                 ),
                 **to_beat,
-                **({} if (around := boilerplate(text, name)) is None else {"notice": around}),
+                **({} if notice is None else {"notice": notice}),
             },
             per_step=chosen.batch_size * chosen.chunk_length,
             on_evaluation=self._samples(sample_length, plan) if sample_length else None,
@@ -400,11 +407,7 @@ class Generator(Estimator, GenerateOptions):
 
     # Numbers.
 
-    def _prepare_numbers(self, data: Any, validation: Any, encoding: str) -> Prepared:
-        from ..announcement import listed, parts_text
-        from ..fitting import Prepared, plan_of
-        from .numbers.batches import InOrder, Windows
-        from .numbers.evaluation import evaluate
+    def _prepare_numbers(self, data: Any, validation: Any, encoding: str) -> Callable[[], Prepared]:
         from .numbers.learned import learn
 
         self.schema_ = None
@@ -412,6 +415,16 @@ class Generator(Estimator, GenerateOptions):
         self.schema_ = sequences.schema
         validated = None if validation is None else self._read_numbers(validation, encoding)
         learned, steps = learn(self, sequences, validated)
+        return lambda: self._sized_numbers(sequences, learned.resized(self, steps["train"]), steps, validated)
+
+    def _sized_numbers(
+        self, sequences: Sequences, learned: Learned, steps: dict[str, Steps], validated: Sequences | None
+    ) -> Prepared:
+        from ..announcement import listed, parts_text
+        from ..fitting import Prepared, plan_of
+        from .numbers.batches import InOrder, Windows
+        from .numbers.evaluation import evaluate
+
         chosen, examples = learned.sizing, learned.examples(steps["train"])
         training = Windows(examples, batch_size=chosen.batch_size, longest=chosen.chunk_length, seed=int(self.seed))
 

@@ -124,12 +124,8 @@ class Tagger(Estimator, TagOptions):
             lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose, watch
         )
 
-    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
-        """Read, split, encode and size."""
-        from ..announcement import group_entry, parts_text
-        from ..fitting import Prepared, plan_of
-        from .batches import Pieces
-
+    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Callable[[], Prepared]:
+        """Read, split, encode, and learn the plain methods."""
         columns = self.columns and names(self.columns)
         sequences = read_sequences(data, y, self, columns, query=query, encoding=encoding)
         self.schema_ = sequences.schema
@@ -147,7 +143,27 @@ class Tagger(Estimator, TagOptions):
         encoded = {name: features.encode(part) for name, part in parts.items()}
         truth = {name: targets.truth(target_column(part, self.target), part) for name, part in parts.items()}
         wanted = {name: targets.encode(values) for name, values in truth.items()}
-        steps = int(train.offsets[-1])
+        baselines = Baselines.learn(train, features, truth["train"])
+        self.targets_, self.features_, self.baselines_ = targets, features, baselines
+        self.plain_, self.blend_, self.strongest_ = choice.linear, Blend(), ""
+        return partial(self._sized, sequences, parts, shares, choice, encoded, wanted)
+
+    def _sized(
+        self,
+        sequences: Sequences,
+        parts: dict[str, Sequences],
+        shares: tuple[float, float, float],
+        choice: Choice,
+        encoded: dict[str, Encoded],
+        wanted: dict[str, np.ndarray],
+    ) -> Prepared:
+        """Size, and make batches."""
+        from ..announcement import group_entry, parts_text
+        from ..fitting import Prepared, plan_of
+        from .batches import Pieces
+
+        targets, features = self.targets_, self.features_
+        steps = int(parts["train"].offsets[-1])
         chosen = sizing(self, steps, bool(features.words))
         pretrained = Pretrained.read(self, self.embedding_size, features.word_counts)
         if pretrained is not None:
@@ -163,9 +179,7 @@ class Tagger(Estimator, TagOptions):
         validated = Pieces(encoded[held_out], wanted[held_out], batch_size=2 * chosen.batch_size)
         updates = max(1, round(len(training) * chosen.epochs))
         plan = plan_of(self, updates, chosen.learning_rate, max(len(training), -(-updates // 20)))
-        baselines = Baselines.learn(train, features, truth["train"])
-        self.targets_, self.features_, self.sizing_, self.baselines_ = targets, features, chosen, baselines
-        self.plain_, self.blend_, self.strongest_ = choice.linear, Blend(), ""
+        self.sizing_ = chosen
 
         def settle() -> None:
             if held_out == "validation" and self.model_ is not None:
@@ -215,6 +229,7 @@ class Tagger(Estimator, TagOptions):
             unit="tokens" if features.words else "time steps",
             per_step=steps / len(training),
             pretrained=pretrained,
+            again=len(choice.folds) - 1.0 if self._learns_again(choice, encoded.get("validation")) else 0.0,
         )
 
     def evaluate(
@@ -406,13 +421,20 @@ class Tagger(Estimator, TagOptions):
             predictor = self._predictor()
             scores = predictor.network_scores(validation)
             held = [replace(choice.held[0], network=scores, network_chain=predictor.chain(1.0))]
-        elif share is None and choice.few:
+        elif self._learns_again(choice, validation):
             found = replace(plan, learning_rate=self.outcome_.learning_rate)  # of a race, say
+            if self.minutes is not None:
+                steps = self.outcome_.planned
+                found = replace(found, steps=steps, warmup=plan.warmup * steps // plan.steps)
             held = self._held_networks(choice, found, batches, build, tell)
         if held:
             return choose_blend(held, self.targets_, bias=bias, share=share)
         share = 1.0 if share is None else float(share)
         return Blend(share, share * bias + (1 - share) * alone.plain_bias, alone.plain_bias)
+
+    def _learns_again(self, choice: Choice, validation: Encoded | None) -> bool:
+        """Whether networks of folds choose the share, as no validation part can."""
+        return validation is None and self.share is None and choice.few
 
     def _held_networks(
         self,

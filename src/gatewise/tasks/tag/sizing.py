@@ -49,7 +49,7 @@ def sizing(options: TagOptions, steps: int, tokens: bool) -> Sizing:
         steps: Number of training steps.
         tokens: Whether words are read.
     """
-    wider, longer = PRESETS[options.preset or "medium"]
+    wider, longer = PRESETS[options.sized_as]
     defaults = vars(next(row for most, row in (TOKENS if tokens else NUMBERS) if steps <= most))
     hidden_size, epochs = int(defaults["hidden_size"] * wider), defaults["epochs"] * longer
     return Sizing(**sized(options, {**defaults, "hidden_size": hidden_size, "epochs": epochs}))

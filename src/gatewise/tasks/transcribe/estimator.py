@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -109,12 +110,8 @@ class Transcriber(Estimator, TranscribeOptions):
             lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose, watch
         )
 
-    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
-        """Read, split, encode and size."""
-        from ..announcement import parts_text
-        from ..fitting import Prepared, plan_of
-        from .batches import Utterances
-
+    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Callable[[], Prepared]:
+        """Read, split and encode."""
         whole, sound = read_signals(data, y, self, query=query, encoding=encoding)
         height = height_of(whole)
         shares = shares_of(self.split, y is not None, validation is not None)
@@ -130,17 +127,32 @@ class Transcriber(Estimator, TranscribeOptions):
         # Characters that training did not have cannot be transcribed.
         targets = {name: [vocabulary.encode(text, unknown="skip") + 1 for text in own] for name, own in texts.items()}
         held_out = "validation" if "validation" in parts else "train"
-        validated, frames = parts[held_out], self._learn_frames(parts, targets, dict.fromkeys(("train", held_out)))
-        chosen = sizing(self, int(parts["train"].offsets[-1]), medium_of(whole))
+        self.sound_, self.height_ = sound, height
+        self.vocabulary_, self.most_frequent_ = vocabulary, most_frequent(texts["train"])
+        self.frames_ = self._learn_frames(parts, targets, dict.fromkeys(("train", held_out)))
+        return partial(self._sized, whole, parts, shares, texts, targets)
+
+    def _sized(
+        self,
+        whole: Sequences,
+        parts: dict[str, Sequences],
+        shares: tuple[float, float, float],
+        texts: dict[str, list[str]],
+        targets: dict[str, list[np.ndarray]],
+    ) -> Prepared:
+        """Size, and make batches."""
+        from ..announcement import parts_text
+        from ..fitting import Prepared, plan_of
+        from .batches import Utterances
+
+        held_out = "validation" if "validation" in parts else "train"
+        validated, frames, vocabulary = parts[held_out], self.frames_, self.vocabulary_
+        self.sizing_ = chosen = sizing(self, int(parts["train"].offsets[-1]), medium_of(whole))
         augment = SpecAugment(chosen.time_warp, chosen.frequency_mask, chosen.time_mask)
         training = Utterances(
             frames, parts["train"], targets["train"], chosen.batch_size, augment=augment, seed=int(self.seed)
         )
         steps = max(1, round(len(training) * chosen.epochs))
-
-        self.sound_, self.height_ = sound, height
-        self.vocabulary_, self.most_frequent_ = vocabulary, most_frequent(texts["train"])
-        self.frames_, self.sizing_ = frames, chosen
         fingerprint = whole.fingerprint()
 
         def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:

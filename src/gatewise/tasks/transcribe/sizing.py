@@ -55,7 +55,7 @@ def sizing(options: TranscribeOptions, frames: int, medium: str) -> Sizing:
         frames: Frames of the training data.
         medium: "sound", "images" or "numbers".
     """
-    wider, longer = PRESETS[options.preset or "medium"]
+    wider, longer = PRESETS[options.sized_as]
     row = next(row for most, row in (SOUND if medium == "sound" else OTHER) if frames <= most)
     image_hidden_size = IMAGE_HIDDEN_SIZE if medium == "images" else 0
     defaults = replace(

@@ -11,7 +11,7 @@ from .examples import PairBatches
 
 class ScheduledSampling:
     """Batches of tensors, with the probability of scheduled sampling at their step: it grows linearly from 0, and
-    would reach `most` one step after the last.
+    reaches `most` after so many steps, one after the last of the default plan.
 
     Source: Bengio et al. (2015), arXiv:1506.03099, section 2.4: linear decay.
     """
@@ -24,4 +24,4 @@ class ScheduledSampling:
 
     def at(self, step: int) -> dict[str, Any]:
         tensors = {name: torch.from_numpy(array) for name, array in self.batches.at(step).items()}
-        return {**tensors, "sampling": self.most * step / self.steps}
+        return {**tensors, "sampling": self.most * min(1.0, step / self.steps)}

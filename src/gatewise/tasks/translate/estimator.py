@@ -7,7 +7,7 @@ which attends to it, writes the target.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -122,13 +122,8 @@ class Translator(Estimator, TranslateOptions):
             lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose, watch
         )
 
-    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
-        """Read, split, encode and size."""
-        from ..announcement import parts_text
-        from ..fitting import Prepared, plan_of
-        from .batches import ScheduledSampling
-        from .examples import PairBatches
-
+    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Callable[[], Prepared]:
+        """Read, split and encode."""
         sacrebleu()  # before the work is done
         read = partial(
             read_pairs,
@@ -144,14 +139,27 @@ class Translator(Estimator, TranslateOptions):
         parts = self._split(whole, shares)
         if validation is not None:
             parts["validation"] = read(validation)
-        train, held_out = parts["train"], parts.get("validation", parts["train"])
-        texts = Texts.learn(
+        train = parts["train"]
+        self.texts_ = Texts.learn(
             train,
             self.tokens,
             shared=self.shared_vocabulary,
             size=self.vocabulary_size,
             min_frequency=int(self.min_frequency),
         )
+        self.first_words_ = count_first_words(train)
+        self.plain_ = Plain.learn(train, parts.get("validation"))
+        return partial(self._sized, whole, parts, shares)
+
+    def _sized(self, whole: Pairs, parts: dict[str, Pairs], shares: tuple[float, float, float]) -> Prepared:
+        """Size, and make batches."""
+        from ..announcement import parts_text
+        from ..fitting import Prepared, plan_of
+        from .batches import ScheduledSampling
+        from .examples import PairBatches
+
+        train, held_out = parts["train"], parts.get("validation", parts["train"])
+        texts, plain = self.texts_, self.plain_
         targets = texts.targets(train.targets or [])
         tokens = sum(map(len, targets)) + len(targets)
         chosen = sizing(self, tokens)
@@ -163,6 +171,7 @@ class Translator(Estimator, TranslateOptions):
         )
         if pretrained is not None:
             chosen = replace(chosen, embedding_size=pretrained.vectors.width)
+        self.sizing_ = chosen
         training = PairBatches(
             sources,
             targets,
@@ -174,11 +183,10 @@ class Translator(Estimator, TranslateOptions):
         steps = max(1, round(len(training) * chosen.epochs))
         plan = plan_of(self, steps, chosen.learning_rate, max(len(training), -(-steps // 20)))
 
-        plain = Plain.learn(train, parts.get("validation"))
+        assert plain is not None
         beaten = plain.validated is not None
         to_beat = {"to beat": f"{plain.strongest}: validation BLEU {plain.validated:.2f}, in seconds"} if beaten else {}
 
-        self.texts_, self.first_words_, self.sizing_, self.plain_ = texts, count_first_words(train), chosen, plain
         return Prepared(
             build=lambda: self._build(pretrained),
             training=ScheduledSampling(training, float(self.scheduled_sampling), steps),

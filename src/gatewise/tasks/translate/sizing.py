@@ -54,9 +54,9 @@ def sizing(options: TranslateOptions, tokens: int) -> Sizing:
         options: Checked; None where nothing was given.
         tokens: Target tokens of the training data.
     """
-    wider, longer = PRESETS[options.preset or "medium"]
+    wider, longer = PRESETS[options.sized_as]
     rows = ROWS
-    if options.preset == "small":
+    if options.sized_as == "small":
         rows, wider, longer = SMALL, 1.0, 1.0
     defaults = vars(next(row for most, row in rows if tokens <= most))
     defaults = {**defaults, "hidden_size": int(defaults["hidden_size"] * wider), "epochs": defaults["epochs"] * longer}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -107,6 +107,10 @@ class Learned:
             lengths=Ends(**taken(tensors, "lengths.", {"odds": (None,)})) if lengths else NEVER_LEARNED,
             strongest=document.strongest,
         )
+
+    def resized(self, options: GenerateOptions, train: Steps) -> Learned:
+        """The same with the sizes of the preset that counts now."""
+        return replace(self, sizing=sizing(options, int(train.offsets[-1])))
 
 
 def learn(

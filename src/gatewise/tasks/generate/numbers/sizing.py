@@ -58,7 +58,7 @@ def sizing(options: GenerateOptions, steps: int) -> Sizing:
     Raises:
         OptionError: The sizes contradict each other.
     """
-    wider, longer = PRESETS[options.preset or "medium"]
+    wider, longer = PRESETS[options.sized_as]
     row = next(row for row in ROWS if steps <= row.steps)
     hidden, proj = int(given_or(options.hidden_size, row.hidden_size * wider)), int(options.proj_size)
     if proj >= hidden:

@@ -113,11 +113,11 @@ def sizing(
     Raises:
         OptionError: The sizes contradict each other.
     """
-    wider, longer = PRESETS[options.preset or "medium"]
+    wider, longer = PRESETS[options.sized_as]
     rows: tuple[Row, ...] = ROWS
     if options.memorise:
         rows = BY_HEART
-    elif options.preset == "small":
+    elif options.sized_as == "small":
         rows, wider, longer = SMALL, 1.0, 1.0
     row, usual = (next(row for row in some if tokens <= row.tokens) for some in (rows, ROWS))
     if rows is SMALL and vocabulary_size > MANY_KINDS:  # tried on characters alone, and words need more dropout

@@ -1,0 +1,186 @@
+"""`fit --minutes`: what a training has time for, found out by a few steps that are thrown away.
+
+The time is that of the whole `fit`. Before training, a network makes a few steps and validates, and it is measured as
+the trained one will be, beside the plain methods: so what is left for training is known, and how long steps take.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import OptionError
+from ..files import TemporaryFolder
+from ..randomness import built
+from ..training import Budget, Outcome, Plan, Silent, train
+from ..training.checkpoint import read
+from ..training.outlook import outlook
+
+if TYPE_CHECKING:
+    from .prepared import Fittable, Prepared
+
+# A preset is chosen where the default plan needs more, or less, than this share of the time that there is. As "small"
+# takes at most half the time of "medium", and "large" at least two and a quarter times.
+_SMALLER, _LARGER = 2.0, 1 / 3
+_LONGER = 4  # times the passes of a preset are the most that are made
+_STEPS = 2  # of a network that is thrown away, of which the first warms up
+_MOST_STEPS, _SHARE = 30, 0.01  # then so many more, in a share of the time
+
+
+class _Stopwatch(Silent):
+    """Sees how long steps and validations take."""
+
+    def __init__(self) -> None:
+        self.steps: list[float] = []
+        self.validated = 0.0
+
+    def step(self, step: int, loss: float) -> None:
+        self.steps.append(time.monotonic())
+
+    def evaluation(self, step: int, train_loss: float, validation_loss: float, best: bool) -> None:
+        self.validated = time.monotonic()
+
+
+def preset_of(checkpoint: Path) -> str:
+    """The preset that was chosen for the run that this checkpoint is of. ModelFileError if it cannot be read."""
+    document, _ = read(checkpoint)
+    return str(document.get("identity", {}).get("sized", "medium"))
+
+
+def fitted(
+    estimator: Fittable, prepared: Prepared, sized: Callable[[], Prepared], started: float, resuming: bool
+) -> tuple[Prepared, Budget]:
+    """What to train with the time that there is.
+
+    Args:
+        prepared: With the preset that was given, or the one of the run to resume.
+        sized: Prepares the same data with another preset, once that was chosen.
+        started: When `fit` started.
+
+    Raises:
+        OptionError: There is no time for a single step.
+    """
+    seconds = 60 * float(estimator.minutes or 0)
+    step, validation = _timed(estimator, prepared, seconds)
+    left = seconds - (time.monotonic() - started)
+    if estimator.preset is None and not resuming:
+        plan = prepared.plan
+        wanted = plan.steps * step * (1 + prepared.again) + plan.steps // plan.evaluate_every * validation
+        preset = preset_for(wanted, left)
+        if preset != estimator.sized_as:
+            estimator.choose_preset(preset)
+            prepared = sized()
+            step, validation = _timed(estimator, prepared, seconds)
+    expected = max(1, int((seconds - (time.monotonic() - started)) / step))
+    after = _rehearsed(estimator, prepared, min(expected, prepared.plan.steps))
+    least = time.monotonic() - started + after + step * (1 + prepared.again) + validation
+    if least > seconds and not resuming:
+        raise OptionError(
+            f"a budget of {estimator.minutes:g} minutes is less than it takes to read the data, to make a step and to "
+            f"measure the model: at least about {math.ceil(least / 0.6) / 100:.2f}. Give it more minutes"
+        )
+    return prepared, Budget(
+        seconds=seconds,
+        started=started,
+        after=after,
+        again=prepared.again,
+        step=step,
+        validation=validation,
+        most=max(1, int(prepared.plan.steps * _LONGER)),
+    )
+
+
+def used(outcome: Outcome, since: float) -> float:
+    """Minutes that a fit took, over all sessions.
+
+    Args:
+        since: When training ended.
+    """
+    return (outcome.outside + outcome.seconds + time.monotonic() - since) / 60
+
+
+def ending(estimator: Fittable, plan: Plan, minutes: float) -> Iterator[str]:
+    """How much of its time a fit took, and what more would likely bring; sentences for the user.
+
+    Args:
+        plan: That of its preset, without a budget.
+        minutes: That it took.
+    """
+    outcome, text = estimator.outcome_, f"{minutes:.2f} of {estimator.minutes:g} minutes"
+    if outcome.reason == "early stop":
+        yield f"Ended after {text}: no better validation."
+        return
+    if outcome.full:
+        yield f"Ended after {text}: {_LONGER} times the passes of its preset are the most that a training makes."
+        return
+    yield f"Took {text}."
+    history = estimator.history_
+    losses = history.get("val_loss", [])  # of training data they would say nothing
+    line = outlook([int(step) for step in history["step"]], losses, outcome.planned)
+    if line and 2 * outcome.planned <= plan.steps:  # of longer ones it was not measured
+        yield line
+
+
+def preset_for(wanted: float, left: float) -> str:
+    """The preset for so much time.
+
+    Args:
+        wanted: Seconds that the plan of "medium" would take.
+        left: Seconds that there are.
+    """
+    if wanted > _SMALLER * left:
+        return "small"
+    return "large" if wanted < _LARGER * left else "medium"
+
+
+def _timed(estimator: Fittable, prepared: Prepared, seconds: float) -> tuple[float, float]:
+    """Seconds of a step and of a validation. The network, which was trained for a few steps, is the estimator's."""
+    step, validation = _few_steps(estimator, prepared, _STEPS)
+    more = min(_MOST_STEPS, int(_SHARE * seconds / step))
+    if more > _STEPS and validation < _SHARE * seconds:
+        step, validation = _few_steps(estimator, prepared, more)
+    return step, validation
+
+
+def _few_steps(estimator: Fittable, prepared: Prepared, steps: int) -> tuple[float, float]:
+    estimator.model_ = built(int(estimator.seed), prepared.build)
+    watch = _Stopwatch()
+    plan = replace(prepared.plan, steps=steps, evaluate_every=steps, warmup=0, patience=None, race=False)
+    with TemporaryFolder("timing") as folder:
+        outcome = train(
+            estimator.model_,
+            prepared.training,
+            prepared.validation,
+            plan,
+            checkpoint=Path(folder, "checkpoint"),
+            history=Path(folder, "history"),
+            identity={},
+            progress=watch,
+        )
+    if outcome.reason == "interrupted":
+        raise KeyboardInterrupt
+    step = (watch.steps[-1] - watch.steps[0]) / (steps - 1)
+    return max(step, 1e-6), watch.validated - watch.steps[-1]
+
+
+def _rehearsed(estimator: Fittable, prepared: Prepared, steps: int) -> float:
+    """Seconds that it takes to measure the network after training.
+
+    Args:
+        steps: Of the training that is to come.
+    """
+    begun, before = time.monotonic(), dict(vars(estimator))
+    estimator.outcome_ = Outcome("finished", steps, steps, None, 0.0, planned=_STEPS)
+    prepared.settle()
+    prepared.measure(True, _nobody)
+    vars(estimator).clear()
+    vars(estimator).update(before)
+    return time.monotonic() - begun
+
+
+def _nobody(_: Any) -> None:
+    pass

@@ -1,0 +1,82 @@
+"""What a task hands over to be fitted, and what is fitted, as far as fitting knows it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from ..algebra import Cell
+    from ..training import Batches, Outcome, Plan, Trainable
+    from ..watch.advice import Advice
+    from .vectors import Pretrained
+
+
+class Fittable(Protocol):
+    """What can be fitted: an `Estimator`, as far as fitting knows it."""
+
+    task: ClassVar[str]
+    threads: int | None
+    minutes: float | None
+    preset: str | None
+    seed: int
+    only: str | None
+    model_: Any
+    metrics_: dict[str, Any]
+    outcome_: Outcome
+    provenance_: dict[str, Any]
+    history_: dict[str, list[float]]
+    advice_: list[Advice]
+
+    def check(self) -> None: ...
+
+    @property
+    def sized_as(self) -> str: ...
+
+    def choose_preset(self, preset: str | None) -> None: ...
+    def find_cell(self) -> Cell: ...
+    def plain_options(self) -> dict[str, Any]: ...
+    def save(self, path: str | os.PathLike[str]) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a task hands over once its data are read, split, encoded and sized.
+
+    Attributes:
+        build: Makes the network; its draws follow from the seed, see `randomness.built`.
+        training, validation: What to learn from, and what chooses the weights.
+        data: What the model learns from, for its file: "name", "fingerprint" and more.
+        identity: What must be the same for a run to be resumed, beside options and data.
+        settle: Learns what a trained model needs beside its weights, thresholds for example. Must be quick.
+        measure: Gives the metrics of the trained model; with those of the baselines, if true. The second argument shows
+            the user a line.
+        unit, per_step: What progress counts, in the plural, and how many of it a step learns from.
+        loss: What the training loss is, and its unit: "cross-entropy, nats per token".
+        understood: How the data were understood, by what is told: "target", "inputs", "parts".
+        validated: What validation measures, where that is not the loss.
+        held_out: Whether the validation data are no training data.
+        on_evaluation: See `training.train`.
+        again: Steps that `measure` trains for each step of training.
+        pretrained: What embeddings begin as, if not as random numbers.
+    """
+
+    build: Callable[[], Trainable]
+    training: Batches
+    validation: Batches
+    plan: Plan
+    data: dict[str, Any]
+    identity: dict[str, Any]
+    measure: Callable[[bool, Callable[[str], None]], dict[str, Any]]
+    unit: str
+    per_step: float
+    loss: str
+    understood: Mapping[str, str]
+    validated: str | None = None
+    held_out: bool = True
+    on_evaluation: Callable[[int], str | None] | None = None
+    settle: Callable[[], None] = lambda: None
+    again: float = 0.0
+    pretrained: Pretrained | None = None

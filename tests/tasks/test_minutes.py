@@ -1,0 +1,115 @@
+"""`minutes` of every task: what is refused, which size is chosen, and that a run of it ends, resumes and says so.
+
+How well the time is kept is tested with a clock that is made up (tests/training/test_training_minutes.py), and measured
+with a real one by benchmarks/minutes.py.
+"""
+
+import io
+import signal
+
+import pytest
+
+from gatewise.errors import OptionError
+from gatewise.tasks import TASKS, Generator, budgeting, find
+from gatewise.training import Silent
+
+TEXT = "to be or not to be, that is the question\n" * 60
+SIZES = {"hidden_size": 8, "embedding_size": 4, "batch_size": 4, "chunk_length": 16, "threads": 1}
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """The most steps are few, so that no test waits for a clock."""
+    monkeypatch.setattr(budgeting, "_LONGER", 0.1)
+
+
+def fit(path, progress=None, **more):
+    model = Generator(**{**SIZES, "minutes": 1000.0, **more})
+    resume = path.with_name(f"{path.name}.checkpoint").exists()
+    return model.fit(io.StringIO(TEXT), output=path, resume=resume, progress=progress and (lambda *_: progress))
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"minutes": 5.0, "epochs": 2.0}, "minutes=5 and epochs=2 both say how long"),
+        ({"minutes": 0.0}, "minutes must be"),
+        ({"minutes": float("nan")}, "minutes must be"),
+    ],
+)
+def test_what_is_impossible_is_refused(task, options, message):
+    with pytest.raises(OptionError, match=message):
+        find(task)(**options).check()
+
+
+def test_a_model_without_network_needs_no_time():
+    with pytest.raises(OptionError, match="Leave one of them out"):
+        Generator(minutes=1.0, only="plain").check()
+
+
+def test_too_short_a_time_is_refused_and_nothing_is_written(tmp_path):
+    with pytest.raises(OptionError, match=r"a budget of 0\.0001 minutes .* at least about \d+\.\d\d"):
+        fit(tmp_path / "model.gatewise", minutes=1e-4)
+    assert not list(tmp_path.glob("*model*"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "left", "preset"), [(100, 40, "small"), (100, 60, "medium"), (100, 200, "medium"), (100, 400, "large")]
+)
+def test_the_size_follows_from_the_time(wanted, left, preset):
+    assert budgeting.preset_for(wanted, left) == preset
+
+
+@pytest.mark.parametrize(("seconds", "sized"), [(1e-7, "large"), (1e5, "small")])
+@pytest.mark.parametrize("given", [None, "medium"])
+def test_a_size_is_chosen_unless_one_was_given(tmp_path, monkeypatch, seconds, sized, given):
+    monkeypatch.setattr(budgeting, "_few_steps", lambda *_: (seconds, 0.0))
+    monkeypatch.setattr(budgeting, "_rehearsed", lambda *_: 0.0)
+    monkeypatch.setattr(budgeting, "_LONGER", 0.01)
+    model = fit(tmp_path / "model.gatewise", hidden_size=None, num_layers=1, minutes=1e5, preset=given)
+    assert (model.sized_as, model.preset) == (given or sized, given)
+    units = {"small": 128, "medium": 128, "large": 192}  # of so short a text
+    assert model.sizing_.hidden_size == units[given or sized]
+
+
+def test_a_run_that_needs_less_says_so_and_keeps_what_it_took(tmp_path, few):
+    said = Notes()
+    model = fit(tmp_path / "model.gatewise", said)
+    assert model.outcome_.full
+    assert model.outcome_.step == model.outcome_.planned
+    assert any("of 1000 minutes, about" not in line and "Ended after" in line for line in said.lines)
+    loaded = Generator.load(tmp_path / "model.gatewise")
+    assert loaded.minutes == 1000
+    minutes = loaded.provenance_["minutes"]
+    assert minutes["asked"] == 1000
+    assert 0 < minutes["used"] < 1000
+
+
+def test_an_interrupted_run_resumes(tmp_path, few):
+    whole = fit(tmp_path / "whole.gatewise")
+    stopped = fit(tmp_path / "model.gatewise", Interrupting(3))
+    assert stopped.outcome_.reason == "interrupted"
+    resumed = fit(tmp_path / "model.gatewise")
+    assert resumed.outcome_.reason == "finished"
+    assert resumed.sized_as == whole.sized_as
+    assert resumed.outcome_.outside > stopped.outcome_.outside
+    for name, weight in resumed.model_.state_dict().items():
+        assert weight.equal(whole.model_.state_dict()[name])
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.lines = []
+
+    def note(self, text):
+        self.lines.append(text)
+
+
+class Interrupting(Silent):
+    def __init__(self, at):
+        self.at = at
+
+    def step(self, step, loss):
+        if step == self.at:
+            signal.raise_signal(signal.SIGINT)
