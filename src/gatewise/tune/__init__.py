@@ -1,0 +1,1 @@
+"""Searching for better options than the default ones, within a budget."""
