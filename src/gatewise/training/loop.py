@@ -150,6 +150,11 @@ def train(
     return _outcome(run, reason)
 
 
+def load_driver() -> None:
+    """Import what drives training, which takes seconds that a first run would be timed with."""
+    from . import _lightning  # noqa: F401
+
+
 def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
     """Train; returns why it ended."""
     from ._lightning import drive

@@ -6,12 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .records import FINISHED, PAUSED, Record
-from .selection import Selection
+from .records import DEFAULT, FINISHED, PAUSED, Record
+from .selection import Selection, repeats_of
 from .space import Space
-from .table import Row
 
-_SHOWN = 10  # best trials that are listed
+_SHOWN = 10  # best settings that are listed
 
 
 def settings_text(values: Mapping[str, Any]) -> str:
@@ -33,18 +32,21 @@ def space_text(space: Space) -> str:
     return "\n".join(f"{knob.name:<{width}}  {knob.text()}" for knob in space.knobs)
 
 
-def trials_text(table: Sequence[Row], space: Space) -> str:
-    """The best trials, best first, as a plain table."""
-    names = ["trial", "kind", "state", *(knob.name for knob in space.knobs), "loss", "seconds"]
-    found = sorted(
-        (row for row in table if row["loss"] is not None),
-        key=lambda row: (row["state"] != FINISHED, -row["share"], row["loss"]),
-    )
-    cells = [names, *([value_text(row[name]) for name in names] for row in found[:_SHOWN])]
+def trials_text(space: Space, records: Sequence[Record]) -> str:
+    """The best settings, best first, as a plain table; beside each the losses of its repeats."""
+    tried = [own for own in records if own.counts and not math.isnan(own.score)]
+    tried.sort(key=lambda own: (not own.finished, -own.share, own.score))
+    names = [knob.name for knob in space.knobs]
+    cells = [["trial", *names, "done", "loss", "with other seeds", "time"]]
+    for own in tried[:_SHOWN]:
+        repeats = " ".join(f"{other.score:.4g}" for other in repeats_of(own, records))
+        name = f"{own.number}{', the default' if own.kind == DEFAULT else ''}"
+        values = [value_text(own.setting[knob]) for knob in names]
+        cells.append([name, *values, f"{own.share:.0%}", f"{own.score:.4g}", repeats, time_text(own.seconds)])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    more = len(found) - _SHOWN
-    return "\n".join([*lines, *([f"and {more} more; --table FILE writes all"] if more > 0 else [])])
+    more = len(tried) - _SHOWN
+    return "\n".join([*lines, *([f"and {more} more settings"] if more > 0 else [])])
 
 
 def counts_text(records: Sequence[Record]) -> str:
@@ -54,31 +56,30 @@ def counts_text(records: Sequence[Record]) -> str:
     return f"{len(records)} trials: {each}"
 
 
-def verdict(found: Selection, space: Space) -> str:
+def verdict(found: Selection) -> str:
     """What was found, in a sentence or two."""
     noise = f"{found.noise:.2g}"
     if found.best.number == found.default.number:
-        return (
-            f"Nothing better found: no setting had a lower validation loss than the default's {found.default.score:.4g}."
-        )
+        return f"Nothing better found: the default has the lowest validation loss, {found.default.score:.4g}."
     gap = found.default.score - found.best.score
     best = f"The best trial, {found.best.number}, was {gap:.2g} below the default's {found.default.score:.4g}"
     if math.isnan(found.margin):
         return (
-            f"{best}, but there was no time to repeat it with other seeds, and the best of many trials looks better than "
-            "it is. The default is kept."
+            f"{best}, but there was no time to repeat it with other seeds, and the best of many trials looks better "
+            "than it is. The default is kept."
         )
     seeds = sum(len(own.losses) for own in found.candidates)
     if found.keeps_default:
         return (
-            f"Nothing better found: the default is within noise. {best}; over {seeds} fits with several seeds the loss "
-            f"varies by {noise} from seed to seed, and no setting is ahead by the {found.margin:.2g} that chance cannot explain."
+            f"Nothing better found: the default is within noise. {best}. In {seeds} fits with several seeds the loss "
+            f"varied by {noise} from seed to seed, and no setting was ahead by the {found.margin:.2g} that rules out "
+            "chance."
         )
     chosen = found.chosen
     return (
-        f"Trial {chosen.number} is taken: {settings_text(chosen.setting)}. Repeated with other seeds, its validation loss "
-        f"is {found.gain:.2g} below the default's, where {found.margin:.2g} could be chance; the loss varies by {noise} "
-        "from seed to seed."
+        f"Trial {chosen.number} is taken: {settings_text(chosen.setting)}. Repeated with other seeds, its validation "
+        f"loss is {found.gain:.2g} below the default's, where up to {found.margin:.2g} could be chance; it varies by "
+        f"{noise} from seed to seed."
     )
 
 
@@ -96,7 +97,7 @@ def time_text(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
 
 
-def paused_text(record: Record) -> str:
+def ended_text(record: Record) -> str:
     """How a trial ended, for a line while the search runs."""
     if record.state == PAUSED:
         return f"paused at {record.share:.0%}, validation loss {record.score:.4g}"

@@ -20,7 +20,7 @@ from .points import next_point
 from .records import DEFAULT, FAILED, FINISHED, PAUSED, REPEAT, RUNGS, RUNNING, SEARCH, SECOND, Record, Records
 from .selection import FINALISTS, REPEATS, default_of, finalists, repeats_of
 from .space import RATE, Setting, Space
-from .trials import Fit, Standing, drop_checkpoint
+from .trials import Fit, Pace, Standing, drop_checkpoint
 
 WHOLE = 4  # first trials that no rung pauses
 _MOST_RESERVED = 0.4  # of the time, for repeats
@@ -59,11 +59,15 @@ class Told:
     def ends(self, record: Record) -> None:
         """It ended, pauses or failed."""
 
+    def close(self) -> None:
+        """The search is over, or was interrupted."""
+
 
 class Search:
     """Runs the trials of a study, beside whoever else does.
 
     Args:
+        preparing: Seconds that reading the data takes.
         began: On the clock, when this process began.
     """
 
@@ -74,23 +78,27 @@ class Search:
         records: Records,
         limits: Limits,
         told: Told,
+        preparing: float,
         *,
         began: float,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.fit, self.space, self.records, self.limits, self.told = fit, space, records, limits, told
         self.seed = int(fit.estimator.seed)
-        self._clock = clock
+        self._preparing, self._clock = preparing, clock
+        self._pace = Pace()  # of the default
         spent = sum(own.seconds for own in records.all()) / limits.workers  # in sessions before this one
         self._end = None if limits.seconds is None else began - spent + limits.seconds
-        self._preparing = clock() - began
 
     def run(self) -> None:
         """Try settings until the time or the number of trials is up, then repeat the best."""
-        while (number := self._next()) is not None:
-            self._run(number)
-        while (number := self._next_repeat()) is not None:
-            self._run(number)
+        try:
+            while (number := self._next()) is not None:
+                self._run(number)
+            while (number := self._next_repeat()) is not None:
+                self._run(number)
+        finally:
+            self.told.close()
 
     # Time
 
@@ -256,12 +264,15 @@ class Search:
 
     def _check_time(self, standing: Standing) -> None:
         """OptionError if the default alone would take longer than there is time."""
-        needed = standing.seconds / standing.share
-        if self.limits.seconds is not None and needed * (1 - standing.share) > self.left:
-            minutes = needed / 60
+        self._pace.stands(standing)
+        needed = self._pace.seconds
+        if self.limits.seconds is None or needed is None:
+            return
+        if needed - standing.seconds > self.left:
+            minutes, given = needed / 60, self.limits.seconds / 60
             raise OptionError(
-                f"the default takes about {minutes:.2g} minutes by itself, of {self.limits.seconds / 60:.3g} in all. Give "
-                f"at least --minutes {max(1, round(_SHORT * minutes))}, or less to learn: --preset small, --epochs"
+                f"minutes={given:.3g} is too short: the default alone takes about {minutes:.2g}. Give at least "
+                f"{_SHORT * minutes:.2g}, or less to learn, by preset='small' or epochs"
             )
 
     def _sweep(self) -> None:

@@ -41,7 +41,8 @@ _SAME_FOR_ALL = {  # options that no search can vary -> why
     **dict.fromkeys(("epochs", "preset", "patience", "minutes"), "says how long a trial takes, by which they compare"),
     **dict.fromkeys(("only", "samples", "share"), "changes no training"),
     **dict.fromkeys(
-        ("false_alarm_rate", "smoothing", "history", "gap", "min_length"), "changes no training, only what comes after it"
+        ("false_alarm_rate", "smoothing", "history", "gap", "min_length"),
+        "changes no training, only what comes after it",
     ),
     **dict.fromkeys(
         ("head", "mode", "scaling", "quantiles", "context_length", "joint", "crf", "class_weight", "distribution")
@@ -171,11 +172,15 @@ def space_of(estimator: Estimator, sizes: Mapping[str, Any], ranges: Mapping[str
         if name not in known:
             raise OptionError(suggest("option", name, known))
         if name in given:
-            raise OptionError(f"{name} is given as {getattr(estimator, name)!r} and searched as '{text}'. Leave one out")
+            raise OptionError(
+                f"{name} is given as {getattr(estimator, name)!r} and searched as '{text}'. Leave one out"
+            )
         default = sizes.get(name, getattr(estimator, name))
         knobs[name] = _asked(known[name], default.name if isinstance(default, Cell) else default, text)
     if not knobs:
-        raise OptionError("every option that could be searched is given. Leave some out, or name one: --search NAME=RANGE")
+        raise OptionError(
+            "every option that could be searched is given. Leave some out, or name one: --search NAME=RANGE"
+        )
     return Space(tuple(knobs[name] for name in known if name in knobs))
 
 
@@ -216,10 +221,12 @@ def _asked(field: Any, default: Any, text: str) -> Knob:
         if not low < high:
             raise OptionError(f"the range of {name} must rise, not '{text}'. Write it as --search {name}=LOW..HIGH")
         return Knob(name, default, low, high, log=low > 0 and high >= _LOG * low, whole=numeric is int)
-    convert = bool if bool in kinds else numeric if numeric and str not in kinds else numeric and float or str
+    convert = bool if bool in kinds else numeric if numeric and str not in kinds else (numeric and float) or str
     choices = tuple(dict.fromkeys(_value(field, word, convert) for word in text.split(",")))
     if len(choices) < 2:
-        raise OptionError(f"one value of {name} is nothing to search: --search {name}=LOW..HIGH, or several with commas")
+        raise OptionError(
+            f"one value of {name} is nothing to search: --search {name}=LOW..HIGH, or several with commas"
+        )
     return Knob(name, default, choices=choices)
 
 

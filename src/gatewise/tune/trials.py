@@ -67,6 +67,25 @@ class Standing:
     reached: bool
 
 
+class Pace:
+    """How long a trial takes as a whole.
+
+    Attributes:
+        seconds: An estimate; None before the second validation, as the first steps take longer than others.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+        self._first: Standing | None = None
+
+    def stands(self, standing: Standing) -> None:
+        if self._first is None:
+            self._first = standing
+        elif standing.share > self._first.share:
+            per_share = (standing.seconds - self._first.seconds) / (standing.share - self._first.share)
+            self.seconds = standing.seconds + (1 - standing.share) * per_share
+
+
 def run(
     fit: Fit,
     space: Space,
