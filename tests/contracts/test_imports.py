@@ -70,6 +70,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
         "numpy",
         "torch",
     },
+    "tune": {"optuna", "sqlalchemy"},
     "cli": None,  # anything, inside functions; see test_light_start.py
     "__main__": None,
     "__init__": None,

@@ -60,9 +60,10 @@ class Database:
         self.name = parsed.set(drivername="postgresql").render_as_string(hide_password=True)
         self._url = parsed.render_as_string(hide_password=False)
         self._options: dict[str, Any] = {
-            "connect_args": {} if "connect_timeout" in parsed.query else {"connect_timeout": _TIMEOUT}
+            "poolclass": NullPool,  # calls are rare, and a connection that was kept for hours may be lost
+            "connect_args": {} if "connect_timeout" in parsed.query else {"connect_timeout": _TIMEOUT},
         }
-        self._engine = create_engine(parsed, poolclass=NullPool, **self._options)  # rarely used: connect each time
+        self._engine = create_engine(parsed, **self._options)
 
     @contextmanager
     def opening(self) -> Iterator[BaseStorage]:
@@ -80,7 +81,7 @@ class Database:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _OPENING})
                 connection.execute(text(_TABLE))
                 try:
-                    storage = RDBStorage(self._url, {"pool_pre_ping": True, **self._options})
+                    storage = RDBStorage(self._url, self._options)
                 except RuntimeError as error:  # its tables are those of another Optuna
                     raise OptionError(f"{self.name}: {_one_line(error)}") from error
                 yield storage
