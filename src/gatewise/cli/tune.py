@@ -1,4 +1,4 @@
-"""`gatewise tune TASK`: find better options than the default ones, within a budget; `gatewise tune show`: the trials."""
+"""`gatewise tune TASK`: find better options than the default ones, within a budget; `gatewise tune show` them."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _verb(task: str) -> Callable[..., None]:
     """A function for typer that has the options of `gatewise fit` of the task, and those of a search."""
     estimator = find(task)
     data = fitting.data_of(estimator)
-    mine = derived.of_task(estimator)
+    mine = {name: own for name, own in derived.of_task(estimator).items() if name not in _OURS}
     reading = derived.of_function(estimator.fit, _FILES, without=fitting.ABOUT_FIT)
     parameters = {"data": inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, annotation=data)}
     for name, (annotation, default) in _OURS.items():

@@ -1,6 +1,8 @@
 """What a search varies: few options of a task, each in a range about the value that `fit` would take.
 
-Which ones, and how far, follows from what is known of LSTMs: the learning rate matters most, then the width; the rest less.
+Which ones, and how far, follows from what is known of LSTMs: the learning rate matters most, then the width, and the
+rest less.
+
 Source: Greff et al. (2017), "LSTM: a search space odyssey", IEEE Trans. Neural Netw. Learn. Syst. 28(10); Reimers &
 Gurevych (2017), arXiv:1707.06799; Melis et al. (2018), "On the state of the art of evaluation in neural language
 models", ICLR.
@@ -39,14 +41,15 @@ _LOG = 4.0  # a range whose end is so many times its beginning is searched by ra
 _SAME_FOR_ALL = {  # options that no search can vary -> why
     **dict.fromkeys(("seed", "threads", "precision"), "is the same for all trials"),
     **dict.fromkeys(("epochs", "preset", "patience", "minutes"), "says how long a trial takes, by which they compare"),
-    **dict.fromkeys(("only", "samples", "share"), "changes no training"),
     **dict.fromkeys(
-        ("false_alarm_rate", "smoothing", "history", "gap", "min_length"),
-        "changes no training, only what comes after it",
+        ("only", "samples", "share", "false_alarm_rate", "smoothing", "history", "gap", "min_length"),
+        "changes no training",
     ),
     **dict.fromkeys(
-        ("head", "mode", "scaling", "quantiles", "context_length", "joint", "crf", "class_weight", "distribution")
-        + ("method", "window", "stop_on"),
+        (
+            *("head", "mode", "scaling", "quantiles", "context_length", "joint", "crf", "class_weight", "distribution"),
+            *("method", "window", "stop_on"),
+        ),
         "changes what validation measures, so that trials do not compare",
     ),
 }
@@ -172,15 +175,11 @@ def space_of(estimator: Estimator, sizes: Mapping[str, Any], ranges: Mapping[str
         if name not in known:
             raise OptionError(suggest("option", name, known))
         if name in given:
-            raise OptionError(
-                f"{name} is given as {getattr(estimator, name)!r} and searched as '{text}'. Leave one out"
-            )
+            raise OptionError(f"{name} is both given, {getattr(estimator, name)!r}, and searched. Leave one out")
         default = sizes.get(name, getattr(estimator, name))
         knobs[name] = _asked(known[name], default.name if isinstance(default, Cell) else default, text)
     if not knobs:
-        raise OptionError(
-            "every option that could be searched is given. Leave some out, or name one: --search NAME=RANGE"
-        )
+        raise OptionError("every option that could be searched is given. Leave one out, or name another to search")
     return Space(tuple(knobs[name] for name in known if name in knobs))
 
 
@@ -224,9 +223,7 @@ def _asked(field: Any, default: Any, text: str) -> Knob:
     convert = bool if bool in kinds else numeric if numeric and str not in kinds else (numeric and float) or str
     choices = tuple(dict.fromkeys(_value(field, word, convert) for word in text.split(",")))
     if len(choices) < 2:
-        raise OptionError(
-            f"one value of {name} is nothing to search: --search {name}=LOW..HIGH, or several with commas"
-        )
+        raise OptionError(f"one value of {name} is nothing to search: give LOW..HIGH, or several with commas")
     return Knob(name, default, choices=choices)
 
 

@@ -25,7 +25,7 @@ from .selection import Selection, select
 from .space import Space, space_of
 from .storage import Storage, opened
 from .table import Row, rows
-from .trials import MODEL, Fit, run
+from .trials import MODEL, Fit, Pace, Standing, run
 
 MINUTES = 30.0
 
@@ -110,15 +110,21 @@ class Tuning:
         return cls(fit, space, document, limits, time.monotonic() - began)
 
     def seconds_of_default(self) -> float:
-        """How long the default takes, by its steps until its first validation. Nothing is kept."""
+        """How long the default takes, by its first steps. Nothing is kept."""
+        pace = Pace()
+
+        def halts(standing: Standing) -> bool:
+            pace.stands(standing)
+            return pace.seconds is not None
+
         with TemporaryFolder("tune") as folder:
             records = Records(opened(Path(folder, "study"), self.document))
             number = records.add(DEFAULT, self.space.default, int(self.fit.estimator.seed))
             assert number is not None
             with records.storage.lease(number):
-                run(self.fit, self.space, records, records.of(number), lambda standing: True)
+                run(self.fit, self.space, records, records.of(number), halts)
             found = records.of(number)
-        return found.seconds / found.share
+        return found.seconds if pace.seconds is None else pace.seconds
 
     def run(
         self,
