@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import fmean
 
 import numpy as np
@@ -108,6 +109,7 @@ def _noise(candidates: Sequence[Candidate]) -> float:
     return math.sqrt(squares / sum(len(own.losses) - 1 for own in candidates))
 
 
+@cache
 def errors_needed(freedom: int, rivals: int) -> float:
     """Standard errors by which the best of some rivals, all as good as the default, is ahead of it once in ten times.
 
