@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from .processes import read, this_process, written
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
-    from sqlalchemy import Connection, CursorResult, Engine, Row
+    from sqlalchemy import Connection, CursorResult, Engine
 
 FORM = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 _OPENING = 0x67617465  # of the advisory lock under which studies are opened
@@ -23,7 +23,8 @@ _TABLE = """CREATE TABLE IF NOT EXISTS gatewise_leases (
     study text, number integer, owner text NOT NULL, beat timestamptz NOT NULL, PRIMARY KEY (study, number))"""
 _NAMES = re.compile(r"(?<!:):(\w+)")
 _ROW = "study = :study AND number = :number"
-_READ = f"SELECT owner, extract(epoch FROM clock_timestamp() - beat)::float8 FROM gatewise_leases WHERE {_ROW}"
+_READ = """SELECT number, owner, extract(epoch FROM clock_timestamp() - beat)::float8 FROM gatewise_leases
+    WHERE study = :study AND number = ANY(:numbers)"""
 _EXPECT = "INSERT INTO gatewise_leases VALUES (:study, :number, '', clock_timestamp()) ON CONFLICT DO NOTHING"
 _BEGIN = """INSERT INTO gatewise_leases AS lease VALUES (:study, :number, :mine, clock_timestamp())
     ON CONFLICT (study, number) DO UPDATE SET owner = :mine, beat = clock_timestamp()
@@ -110,16 +111,15 @@ class _DatabaseLeases(Leases):
 
     def take(self, number: int) -> bool:
         with self._engine.begin() as connection:
-            row = self._execute(connection, f"{_READ} FOR UPDATE", number).one_or_none()
-            if row is None or not _lease(row).is_over(self._grace):
+            lease = _leases(self._execute(connection, f"{_READ} FOR UPDATE", numbers=[number])).get(number)
+            if lease is None or not lease.is_over(self._grace):
                 return False
-            self._execute(connection, _TAKE, number)
+            self._execute(connection, _TAKE, number=number)
             return True
 
-    def _read(self, number: int) -> Lease | None:
+    def _read_all(self, numbers: Collection[int]) -> dict[int, Lease]:
         with self._engine.begin() as connection:
-            row = self._execute(connection, _READ, number).one_or_none()
-            return None if row is None else _lease(row)
+            return _leases(self._execute(connection, _READ, numbers=list(numbers)))
 
     def _expect(self, number: int) -> None:
         self._change(_EXPECT, number)
@@ -136,18 +136,17 @@ class _DatabaseLeases(Leases):
     def _change(self, statement: str, number: int) -> int:
         """The number of rows that a statement changed."""
         with self._engine.begin() as connection:
-            return self._execute(connection, statement, number).rowcount
+            return self._execute(connection, statement, number=number).rowcount
 
-    def _execute(self, connection: Connection, statement: str, number: int) -> CursorResult:
+    def _execute(self, connection: Connection, statement: str, **given: Any) -> CursorResult:
         from sqlalchemy import text
 
-        given = {"study": self._study, "number": number, "mine": written(this_process())}
+        given |= {"study": self._study, "mine": written(this_process())}
         return connection.execute(text(statement), {name: given[name] for name in _NAMES.findall(statement)})
 
 
-def _lease(row: Row) -> Lease:
-    owner, age = row
-    return Lease(read(owner), age)
+def _leases(rows: CursorResult) -> dict[int, Lease]:
+    return {number: Lease(read(owner), age) for number, owner, age in rows}
 
 
 def _refuse_others(url: str) -> None:

@@ -67,7 +67,7 @@ class Storage:
 
     def abandoned(self) -> list[int]:
         """The trials that run, but whose worker is dead or was silent for longer than the grace."""
-        return [number for number in self._running() if self._leases.is_abandoned(number)]
+        return self._leases.abandoned(self._running())
 
     def take(self, number: int) -> bool:
         """Go on with an abandoned trial. Of several processes that try, one is told True."""
