@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OptionError
+from ..errors import OptionError, TrainingError
 from .leases import BEAT, GRACE, Lease, Leases
 from .processes import read, this_process, written
 
@@ -75,19 +75,16 @@ class Database:
         """
         from optuna.storages import RDBStorage
         from sqlalchemy import text
-        from sqlalchemy.exc import SQLAlchemyError
 
-        try:
-            with self._engine.begin() as connection:  # its end gives the lock back, and so does the process's death
-                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _OPENING})
-                connection.execute(text(_TABLE))
-                try:
-                    storage = RDBStorage(self._url, self._options)
-                except RuntimeError as error:  # its tables are those of another Optuna
-                    raise OptionError(f"{self.name}: {_one_line(error)}") from error
-                yield storage
-        except SQLAlchemyError as error:
-            raise OptionError(f"{self.name}: {_one_line(getattr(error, 'orig', None) or error)}") from error
+        # The end of the transaction gives the lock back, and so does the death of the process.
+        with _failures(lambda why: OptionError(f"{self.name}: {why}")), self._engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _OPENING})
+            connection.execute(text(_TABLE))
+            try:
+                storage = RDBStorage(self._url, self._options)
+            except RuntimeError as error:  # its tables are those of another Optuna
+                raise OptionError(f"{self.name}: {_one_line(error)}") from error
+            yield storage
 
     def leases(self, study: str, beat: float = BEAT, grace: float = GRACE) -> Leases:
         """The leases of a study's trials.
@@ -95,19 +92,23 @@ class Database:
         Args:
             study: What it is called in the table; never the name of an earlier one.
         """
-        return _DatabaseLeases(self._engine, study, beat, grace)
+        return _DatabaseLeases(self.name, self._engine, study, beat, grace)
 
 
 class _DatabaseLeases(Leases):
     """Leases as rows: who, and when there was a sign of life, by the clock of the server."""
 
-    def __init__(self, engine: Engine, study: str, beat: float, grace: float):
+    def __init__(self, name: str, engine: Engine, study: str, beat: float, grace: float):
         from sqlalchemy.exc import SQLAlchemyError
 
         super().__init__(beat, grace)
         self._failures = (OSError, SQLAlchemyError)
+        self._name = name
         self._engine = engine
         self._study = study
+
+    def failures_told(self) -> AbstractContextManager[None]:
+        return _failures(lambda why: TrainingError(f"{self._name}: {why}. The same command goes on with the study"))
 
     def take(self, number: int) -> bool:
         with self._engine.begin() as connection:
@@ -158,6 +159,19 @@ def _refuse_others(url: str) -> None:
         )
     if scheme not in ("postgresql", "postgres"):
         raise OptionError(f"a study is kept in a folder or in PostgreSQL, not in '{scheme}'. Name a folder, or {FORM}")
+
+
+@contextmanager
+def _failures(told: Callable[[str], Exception]) -> Iterator[None]:
+    """Inside the block what a database refuses, or Optuna's storage over it, is an error of ours."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        raise told(_one_line(getattr(cause, "orig", None) or cause or error)) from error
 
 
 def _one_line(error: BaseException) -> str:

@@ -73,6 +73,10 @@ class Storage:
         """Go on with an abandoned trial. Of several processes that try, one is told True."""
         return self._leases.take(number) and number in self._running()  # it may have been finished since it was found
 
+    def failures_told(self) -> AbstractContextManager[None]:
+        """Inside the block a database that is lost is a `TrainingError` in one line; a full disk stays an OSError."""
+        return self._leases.failures_told()
+
     def _running(self) -> list[int]:
         from optuna.trial import TrialState
 
