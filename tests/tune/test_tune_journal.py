@@ -119,6 +119,8 @@ def test_a_worker_killed_while_it_writes_is_no_obstacle(path):
         (lambda lines: [*lines[:2], lines[2][5:], *lines[3:]], r"line 3 is no record"),
         (lambda lines: [*lines[:-1], lines[-1][:-3]], r"line \d+ is no record"),
         (lambda lines: [b"[1]", *lines], "line 1 is no record"),
+        (lambda lines: [b"[" * 10**5, *lines], "line 1 is no record"),
+        (lambda lines: [b'{"op_code":0,"study_name":[],"directions":1}', *lines], "TypeError in Optuna"),
         (lambda lines: [b"{}", *lines], "KeyError in Optuna"),
         (lambda lines: [*lines, b'{"op_code": 99}'], "AssertionError in Optuna"),
     ],

@@ -37,7 +37,7 @@ def test_a_sign_of_life_every_15_seconds_and_60_of_grace():
 @pytest.mark.parametrize(("age", "over"), [(0, False), (58, False), (61, True), (-3600, False)])
 def test_a_lease_is_over_after_a_minute(tmp_path, owner, age, over):
     write(tmp_path, owner, age)
-    assert FolderLeases(tmp_path).is_abandoned(0) is over
+    assert FolderLeases(tmp_path).abandoned([0]) == [0] * over
     assert FolderLeases(tmp_path).take(0) is over
     assert FolderLeases(tmp_path).take(0) is False
 
@@ -48,28 +48,28 @@ def test_seconds_are_those_of_the_file_system(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "touch", lambda path: (path.write_text(""), os.utime(path, (0, 1000)))[0])
     path = write(tmp_path, ELSEWHERE, 59)
     assert path.stat().st_mtime == 941
-    assert not FolderLeases(tmp_path).is_abandoned(0)
+    assert FolderLeases(tmp_path).abandoned([0]) == []
     os.utime(path, (0, 939))
-    assert FolderLeases(tmp_path).is_abandoned(0)
+    assert FolderLeases(tmp_path).abandoned([0]) == [0]
 
 
 def test_the_lease_of_a_dead_process_of_this_machine_is_over_at_once(tmp_path):
     write(tmp_path, replace(this_process(), start=1), 0)
-    assert FolderLeases(tmp_path).is_abandoned(0)
+    assert FolderLeases(tmp_path).abandoned([0]) == [0]
 
 
 def test_a_trial_without_a_lease_is_given_a_minute_from_when_it_is_seen(tmp_path):
     """Its worker has asked for it and not yet said so, or died between the two."""
     found = FolderLeases(tmp_path)
-    assert not found.is_abandoned(0)
-    assert not found.is_abandoned(0)
+    assert found.abandoned([0]) == []
+    assert found.abandoned([0]) == []
     os.utime(tmp_path / "0" / "lease", (0, (tmp_path / ".clock").stat().st_mtime - 61))
-    assert found.is_abandoned(0)
+    assert found.abandoned([0]) == [0]
 
 
 def test_who_was_only_slow_to_say_so_has_its_trial(tmp_path):
     found = FolderLeases(tmp_path)
-    found.is_abandoned(0)
+    found.abandoned([0])
     with found.held(0):
         assert found.holds(0)
 
@@ -77,7 +77,7 @@ def test_who_was_only_slow_to_say_so_has_its_trial(tmp_path):
 def test_a_damaged_lease_is_nobodys(tmp_path):
     write(tmp_path, None, 30).write_bytes(b"\0\xff" * 20)
     found = FolderLeases(tmp_path)
-    assert not found.is_abandoned(0)
+    assert found.abandoned([0]) == []
     with found.held(0):
         assert found.holds(0)
 
@@ -86,13 +86,13 @@ def test_a_held_lease_is_touched_and_given_back(tmp_path):
     found = FolderLeases(tmp_path, beat=0.01)
     with found.held(0):
         assert found.holds(0)
-        assert not found.is_abandoned(0)
+        assert found.abandoned([0]) == []
         write(tmp_path, this_process(), 3600)
         until = time.monotonic() + 20
-        while found.is_abandoned(0):
+        while found.abandoned([0]):
             assert time.monotonic() < until
             time.sleep(0.01)
-    assert found.is_abandoned(0)
+    assert found.abandoned([0]) == [0]
     assert found.take(0)
     with found.held(0):
         pass
@@ -102,7 +102,7 @@ def test_it_is_given_back_when_the_trial_fails(tmp_path):
     found = FolderLeases(tmp_path)
     with pytest.raises(KeyboardInterrupt), found.held(0):
         raise KeyboardInterrupt
-    assert found.is_abandoned(0)
+    assert found.abandoned([0]) == [0]
 
 
 def test_a_lease_that_was_lost_is_left_alone(tmp_path):

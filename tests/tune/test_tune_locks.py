@@ -38,6 +38,10 @@ def test_other_text_is_no_process(text):
     assert read(text) is None
 
 
+def test_text_that_is_too_deep_is_no_process():
+    assert read("[" * 10**5) is None
+
+
 def test_a_killed_process_is_dead_before_its_parent_has_asked(asleep):
     found = of(asleep.pid)
     assert found.start > 0

@@ -13,7 +13,7 @@ from postgres_server import running
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from gatewise.errors import OptionError
+from gatewise.errors import OptionError, TrainingError
 from gatewise.tune.leases import GRACE
 from gatewise.tune.processes import Process, this_process, written
 from gatewise.tune.storage import opened
@@ -188,6 +188,16 @@ def test_no_connection(server, here, name, change, told):
     assert len(str(refused.value).splitlines()) == 1
     assert "secret" not in str(refused.value)
     assert list(here.iterdir()) == []
+
+
+def test_a_lost_database_is_told_in_one_line(name):
+    with running() as url:
+        found = opened(url, ABOUT, name)
+        trial = found.study.ask()
+    told = r"^postgresql://gatewise:\*\*\*@127.0.0.1:\d+/postgres: .*refused.*\. The same command goes on"
+    for calls in (lambda: found.study.tell(trial, 1), lambda: found.study.ask(), lambda: found.take(0)):
+        with pytest.raises(TrainingError, match=told), found.failures_told():
+            calls()
 
 
 WORKS = """

@@ -74,7 +74,7 @@ def test_a_trial_that_was_finished_meanwhile_is_not_taken():
 @pytest.mark.parametrize(
     ("other", "told"),
     [
-        ({**ABOUT, "data": {"rows": 9, "sha256": "b2"}}, 'data.rows was 270 and is 9; data.sha256 was "a1" and is "b2"'),
+        ({**ABOUT, "data": {"rows": 9, "sha256": "b"}}, 'data.rows was 270 and is 9; data.sha256 was "a1" and is "b"'),
         ({**ABOUT, "version": "0.2.0"}, 'version was "0.1.0" and is "0.2.0"'),
         ({**ABOUT, "options": {}}, "options was absent and is {}; options.seed was 1 and is absent"),
         ({**ABOUT, "search": [1]}, "search was absent and is [1]"),

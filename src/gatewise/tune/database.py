@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OptionError
+from ..errors import OptionError, TrainingError
 from .leases import BEAT, GRACE, Lease, Leases
 from .processes import read, this_process, written
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
-    from sqlalchemy import Connection, CursorResult, Engine, Row
+    from sqlalchemy import Connection, CursorResult, Engine
 
 FORM = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 _OPENING = 0x67617465  # of the advisory lock under which studies are opened
@@ -23,7 +23,8 @@ _TABLE = """CREATE TABLE IF NOT EXISTS gatewise_leases (
     study text, number integer, owner text NOT NULL, beat timestamptz NOT NULL, PRIMARY KEY (study, number))"""
 _NAMES = re.compile(r"(?<!:):(\w+)")
 _ROW = "study = :study AND number = :number"
-_READ = f"SELECT owner, extract(epoch FROM clock_timestamp() - beat)::float8 FROM gatewise_leases WHERE {_ROW}"
+_READ = """SELECT number, owner, extract(epoch FROM clock_timestamp() - beat)::float8 FROM gatewise_leases
+    WHERE study = :study AND number = ANY(:numbers)"""
 _EXPECT = "INSERT INTO gatewise_leases VALUES (:study, :number, '', clock_timestamp()) ON CONFLICT DO NOTHING"
 _BEGIN = """INSERT INTO gatewise_leases AS lease VALUES (:study, :number, :mine, clock_timestamp())
     ON CONFLICT (study, number) DO UPDATE SET owner = :mine, beat = clock_timestamp()
@@ -74,19 +75,16 @@ class Database:
         """
         from optuna.storages import RDBStorage
         from sqlalchemy import text
-        from sqlalchemy.exc import SQLAlchemyError
 
-        try:
-            with self._engine.begin() as connection:  # its end gives the lock back, and so does the process's death
-                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _OPENING})
-                connection.execute(text(_TABLE))
-                try:
-                    storage = RDBStorage(self._url, self._options)
-                except RuntimeError as error:  # its tables are those of another Optuna
-                    raise OptionError(f"{self.name}: {_one_line(error)}") from error
-                yield storage
-        except SQLAlchemyError as error:
-            raise OptionError(f"{self.name}: {_one_line(getattr(error, 'orig', None) or error)}") from error
+        # The end of the transaction gives the lock back, and so does the death of the process.
+        with _failures(lambda why: OptionError(f"{self.name}: {why}")), self._engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _OPENING})
+            connection.execute(text(_TABLE))
+            try:
+                storage = RDBStorage(self._url, self._options)
+            except RuntimeError as error:  # its tables are those of another Optuna
+                raise OptionError(f"{self.name}: {_one_line(error)}") from error
+            yield storage
 
     def leases(self, study: str, beat: float = BEAT, grace: float = GRACE) -> Leases:
         """The leases of a study's trials.
@@ -94,32 +92,35 @@ class Database:
         Args:
             study: What it is called in the table; never the name of an earlier one.
         """
-        return _DatabaseLeases(self._engine, study, beat, grace)
+        return _DatabaseLeases(self.name, self._engine, study, beat, grace)
 
 
 class _DatabaseLeases(Leases):
     """Leases as rows: who, and when there was a sign of life, by the clock of the server."""
 
-    def __init__(self, engine: Engine, study: str, beat: float, grace: float):
+    def __init__(self, name: str, engine: Engine, study: str, beat: float, grace: float):
         from sqlalchemy.exc import SQLAlchemyError
 
         super().__init__(beat, grace)
         self._failures = (OSError, SQLAlchemyError)
+        self._name = name
         self._engine = engine
         self._study = study
 
+    def failures_told(self) -> AbstractContextManager[None]:
+        return _failures(lambda why: TrainingError(f"{self._name}: {why}. The same command goes on with the study"))
+
     def take(self, number: int) -> bool:
         with self._engine.begin() as connection:
-            row = self._execute(connection, f"{_READ} FOR UPDATE", number).one_or_none()
-            if row is None or not _lease(row).is_over(self._grace):
+            lease = _leases(self._execute(connection, f"{_READ} FOR UPDATE", numbers=[number])).get(number)
+            if lease is None or not lease.is_over(self._grace):
                 return False
-            self._execute(connection, _TAKE, number)
+            self._execute(connection, _TAKE, number=number)
             return True
 
-    def _read(self, number: int) -> Lease | None:
+    def _read_all(self, numbers: Collection[int]) -> dict[int, Lease]:
         with self._engine.begin() as connection:
-            row = self._execute(connection, _READ, number).one_or_none()
-            return None if row is None else _lease(row)
+            return _leases(self._execute(connection, _READ, numbers=list(numbers)))
 
     def _expect(self, number: int) -> None:
         self._change(_EXPECT, number)
@@ -136,18 +137,17 @@ class _DatabaseLeases(Leases):
     def _change(self, statement: str, number: int) -> int:
         """The number of rows that a statement changed."""
         with self._engine.begin() as connection:
-            return self._execute(connection, statement, number).rowcount
+            return self._execute(connection, statement, number=number).rowcount
 
-    def _execute(self, connection: Connection, statement: str, number: int) -> CursorResult:
+    def _execute(self, connection: Connection, statement: str, **given: Any) -> CursorResult:
         from sqlalchemy import text
 
-        given = {"study": self._study, "number": number, "mine": written(this_process())}
+        given |= {"study": self._study, "mine": written(this_process())}
         return connection.execute(text(statement), {name: given[name] for name in _NAMES.findall(statement)})
 
 
-def _lease(row: Row) -> Lease:
-    owner, age = row
-    return Lease(read(owner), age)
+def _leases(rows: CursorResult) -> dict[int, Lease]:
+    return {number: Lease(read(owner), age) for number, owner, age in rows}
 
 
 def _refuse_others(url: str) -> None:
@@ -159,6 +159,19 @@ def _refuse_others(url: str) -> None:
         )
     if scheme not in ("postgresql", "postgres"):
         raise OptionError(f"a study is kept in a folder or in PostgreSQL, not in '{scheme}'. Name a folder, or {FORM}")
+
+
+@contextmanager
+def _failures(told: Callable[[str], Exception]) -> Iterator[None]:
+    """Inside the block what a database refuses, or Optuna's storage over it, is an error of ours."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        raise told(_one_line(getattr(cause, "orig", None) or cause or error)) from error
 
 
 def _one_line(error: BaseException) -> str:

@@ -29,7 +29,7 @@ def opened(path: Path) -> BaseStorage:
         _check(path)
     try:
         return JournalStorage(backend)
-    except (ValueError, LookupError, TypeError, AssertionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         raise _damaged(path, f"{type(error).__name__} in Optuna") from error
 
 
@@ -78,7 +78,7 @@ def _check(path: Path) -> None:
         for number, line in enumerate(lines, start=1):
             try:
                 whole = isinstance(json.loads(line), dict)
-            except ValueError:
+            except (ValueError, RecursionError):
                 whole = False
             if not whole:
                 raise _damaged(path, f"line {number} is no record")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -80,18 +80,22 @@ class Leases(ABC):
             with suppress(*self._failures):  # others then wait for as long as the grace
                 self._give_back(number)
 
+    def failures_told(self) -> AbstractContextManager[None]:
+        """Inside the block a failure of what keeps the study is told in one line. Those of files are that already."""
+        return nullcontext()
+
     def holds(self, number: int) -> bool:
         """Whether this process still has the lease. One that slept for longer than the grace may have lost it."""
         lease = self._read(number)
         return lease is not None and lease.is_mine
 
-    def is_abandoned(self, number: int) -> bool:
-        """Whether the lease of a trial is over. The time of one that was never leased runs from the first call."""
-        lease = self._read(number)
-        if lease is None:
-            self._expect(number)
-            return False
-        return lease.is_over(self._grace)
+    def abandoned(self, numbers: Collection[int]) -> list[int]:
+        """Those whose lease is over. The time of one that was never leased runs from when it is first asked for."""
+        leases = self._read_all(numbers)
+        for number in numbers:
+            if number not in leases:
+                self._expect(number)
+        return [number for number in numbers if number in leases and leases[number].is_over(self._grace)]
 
     @abstractmethod
     def take(self, number: int) -> bool:
@@ -104,9 +108,13 @@ class Leases(ABC):
                     return
                 self._touch(number)
 
-    @abstractmethod
     def _read(self, number: int) -> Lease | None:
         """A trial's lease, or None if it never had one."""
+        return self._read_all([number]).get(number)
+
+    @abstractmethod
+    def _read_all(self, numbers: Collection[int]) -> dict[int, Lease]:
+        """The leases of those trials that have one."""
 
     @abstractmethod
     def _expect(self, number: int) -> None:
@@ -138,19 +146,20 @@ class FolderLeases(Leases):
 
     def take(self, number: int) -> bool:
         with self._lock(number):
-            if not self.is_abandoned(number):
+            if not self.abandoned([number]):
                 return False
             self._write(number)
             return True
 
-    def _read(self, number: int) -> Lease | None:
-        try:
-            text, touched = _content(self._path(number))
-        except FileNotFoundError:
-            return None
+    def _read_all(self, numbers: Collection[int]) -> dict[int, Lease]:
+        found = {}
+        for number in numbers:
+            with suppress(FileNotFoundError):
+                found[number] = _content(self._path(number))
         clock = self._folder / ".clock"
         clock.touch()
-        return Lease(read(text), _content(clock)[1] - touched)
+        now = _content(clock)[1]
+        return {number: Lease(read(text), now - touched) for number, (text, touched) in found.items()}
 
     def _expect(self, number: int) -> None:
         self._path(number).parent.mkdir(parents=True, exist_ok=True)

@@ -87,6 +87,6 @@ class Lock:
 def _is_dead(holder: str) -> bool:
     try:
         process = read(json.loads(holder)[0])
-    except (ValueError, TypeError, LookupError):
+    except (ValueError, TypeError, LookupError, RecursionError):
         return False
     return process is not None and process.is_dead

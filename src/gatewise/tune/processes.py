@@ -58,7 +58,7 @@ def read(text: str) -> Process | None:
     """The process that `written` wrote, or None where that is not what stands there."""
     try:
         host, kernel, number, start = json.loads(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     right = isinstance(host, str) and isinstance(kernel, str) and type(number) is int and type(start) is int
     return Process(host, kernel, number, start) if right and 0 < number < 2**31 else None

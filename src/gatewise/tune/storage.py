@@ -67,11 +67,15 @@ class Storage:
 
     def abandoned(self) -> list[int]:
         """The trials that run, but whose worker is dead or was silent for longer than the grace."""
-        return [number for number in self._running() if self._leases.is_abandoned(number)]
+        return self._leases.abandoned(self._running())
 
     def take(self, number: int) -> bool:
         """Go on with an abandoned trial. Of several processes that try, one is told True."""
         return self._leases.take(number) and number in self._running()  # it may have been finished since it was found
+
+    def failures_told(self) -> AbstractContextManager[None]:
+        """Inside the block a database that is lost is a `TrainingError` in one line; a full disk stays an OSError."""
+        return self._leases.failures_told()
 
     def _running(self) -> list[int]:
         from optuna.trial import TrialState
