@@ -65,6 +65,18 @@ _OURS = {  # options that the command of every task has -> annotation and defaul
         ],
         None,
     ),
+    "workers": (
+        Annotated[
+            int,
+            typer.Option(
+                min=1,
+                max=1024,
+                help="Processes of this machine that try settings at the same time, one thread each.",
+                rich_help_panel=_SEARCH,
+            ),
+        ],
+        1,
+    ),
     "dry": (
         Annotated[
             bool,
@@ -86,6 +98,8 @@ _OURS = {  # options that the command of every task has -> annotation and defaul
     "table": (Annotated[Path | None, _TABLE], None),
     "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")], False),
     "json": (Json, False),
+    # Of the processes that `--workers` begins: seconds that had passed by then. They search and make no model.
+    "passed": (Annotated[float | None, typer.Option(hidden=True)], None),
 }
 
 
@@ -144,11 +158,13 @@ def _tune(
     trials: int | None,
     search: Sequence[str] | None,
     storage: str | None,
+    workers: int,
     dry: bool,
     force: bool,
     table: Path | None,
     quiet: bool,
     json: bool,
+    passed: float | None,
 ) -> None:
     from ..bundle import check_name, checkpoint_of, writable
     from ..data.tables.writing import check_suffix, write_table
@@ -157,9 +173,13 @@ def _tune(
     from ..tune.storage import opened
     from ..tune.table import columns
     from ..tune.tuning import Tuning, limits_of
+    from ..tune.workers import run_workers
 
-    began = time.monotonic()
-    limits, ranges = limits_of(minutes, trials), _ranges(search)
+    began = time.monotonic() - (passed or 0.0)
+    limits, ranges = limits_of(minutes, trials, workers), _ranges(search)
+    if workers > 1:
+        options = {**options, "threads": 1}
+        command = [*command, "--threads", "1"]
     if not dry:
         check_name(target)
         writable(target, force)
@@ -176,12 +196,17 @@ def _tune(
         document = {"search": tuning.document["search"], "seconds_of_default": seconds}
         result(f"{space_text(tuning.space)}\n\n{estimate_text(seconds, limits.seconds)}", document, json)
         return
-    if not quiet:
+    told = choose(quiet, limits)
+    if not quiet and passed is None:
         note(space_text(tuning.space))
-    name = target.with_suffix("").name
     try:
-        study = opened(storage or f"{target.with_suffix('')}.tune", tuning.document, name)
-        found = tuning.run(study, target, choose(quiet, limits), began=began)
+        study = opened(storage or f"{target.with_suffix('')}.tune", tuning.document, target.with_suffix("").name)
+        if passed is not None:
+            tuning.search(study, told, began=began)
+            return
+        if workers > 1 and run_workers(workers, [*words_given, f"--passed={time.monotonic() - began:.1f}"]):
+            raise OptionError("a worker could not go on; what it said stands above. The study is kept")
+        found = tuning.run(study, target, told, began=began)
     except KeyboardInterrupt:
         note(f"interrupted. To go on: {shlex.join(['gatewise', *words_given])}")
         raise typer.Exit(130) from None

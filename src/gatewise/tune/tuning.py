@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -133,15 +133,13 @@ class Tuning:
         told: Told,
         *,
         began: float,
-        clock: Callable[[], float] = time.monotonic,
     ) -> Tuned:
-        """Search until the limits are reached, choose among the trials, and fit with what was chosen.
+        """Search, choose among the trials, and fit with what was chosen.
 
         Args:
-            began: On the clock, when it was asked for.
+            began: When it was asked for, on the clock `time.monotonic`.
         """
-        records = Records(storage)
-        Search(self.fit, self.space, records, self.limits, told, self.preparing, began=began, clock=clock).run()
+        records = self.search(storage, told, began=began)
         found = records.all()
         selection = select(found)
         options = self.space.options(selection.chosen.setting)
@@ -149,6 +147,12 @@ class Tuning:
             target = Path(folder, MODEL) if output is None else Path(output)
             estimator = self._fitted(options, records.folder(selection.chosen.number) / MODEL, target)
         return Tuned(options, estimator, rows(self.space, found), selection, self.space, found)
+
+    def search(self, storage: Storage, told: Told, *, began: float) -> Records:
+        """Run trials until the limits are reached."""
+        records = Records(storage)
+        Search(self.fit, self.space, records, self.limits, told, self.preparing, began=began).run()
+        return records
 
     def _fitted(self, options: Mapping[str, Any], trial: Path, target: Path) -> Any:
         """What `fit` with these options makes: from the trial, which was such a fit, where its files are there."""
