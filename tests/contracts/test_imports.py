@@ -70,7 +70,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
         "numpy",
         "torch",
     },
-    "tune": {
+    "tuning": {
         *("algebra", "cells", "bundle", "training", "tasks", "optuna", "sqlalchemy", "torch", "numpy", "rich"),
     },
     "cli": None,  # anything, inside functions; see test_light_start.py

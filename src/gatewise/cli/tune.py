@@ -168,12 +168,12 @@ def _tune(
 ) -> None:
     from ..bundle import check_name, checkpoint_of, writable
     from ..data.tables.writing import check_suffix, write_table
-    from ..tune.progress import choose
-    from ..tune.report import estimate_text, space_text
-    from ..tune.storage import opened
-    from ..tune.table import columns
-    from ..tune.tuning import Tuning, limits_of
-    from ..tune.workers import run_workers
+    from ..tuning.progress import choose
+    from ..tuning.report import estimate_text, space_text
+    from ..tuning.storage import opened
+    from ..tuning.table import columns
+    from ..tuning.tuned import Tuning, limits_of
+    from ..tuning.workers import run_workers
 
     began = time.monotonic() - (passed or 0.0)
     limits, ranges = limits_of(minutes, trials, workers), _ranges(search)
@@ -239,11 +239,11 @@ def show(
     """Show the trials of a study, while it runs or later."""
     from ..bundle import writable
     from ..data.tables.writing import check_suffix, write_table
-    from ..tune.records import Records
-    from ..tune.report import counts_text, space_text, trials_text
-    from ..tune.space import Space
-    from ..tune.storage import opened
-    from ..tune.table import columns, rows
+    from ..tuning.records import Records
+    from ..tuning.report import counts_text, space_text, trials_text
+    from ..tuning.space import Space
+    from ..tuning.storage import opened
+    from ..tuning.table import columns, rows
 
     if table is not None:
         check_suffix(table)

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from gatewise.tune import locks, processes
-from gatewise.tune.locks import Lock
-from gatewise.tune.processes import Process, read, this_process, written
+from gatewise.tuning import locks, processes
+from gatewise.tuning.locks import Lock
+from gatewise.tuning.processes import Process, read, this_process, written
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_what_is_no_lock_of_ours_is_taken_away_in_the_end(tmp_path, monkeypatch,
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from gatewise.tune.locks import Lock
+from gatewise.tuning.locks import Lock
 
 lock, count, role = *map(Path, sys.argv[1:3]), sys.argv[3]
 for _ in range(40 if role == "counts" else 0):

@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from gatewise.errors import MissingExtra, OptionError
-from gatewise.tune.storage import opened
+from gatewise.tuning.storage import opened
 
 ABOUT = {"task": "classify", "data": {"rows": 270, "sha256": "a1"}, "options": {"seed": 1}, "version": "0.1.0"}
 
@@ -194,7 +194,7 @@ BEGINS = """
 import sys, time
 from pathlib import Path
 from gatewise.errors import OptionError
-from gatewise.tune.storage import opened
+from gatewise.tuning.storage import opened
 import optuna
 
 while not Path("go").exists():

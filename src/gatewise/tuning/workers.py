@@ -15,7 +15,7 @@ from typing import IO
 from ..terminal import shown
 
 _PATIENCE = 60.0  # seconds that a worker has to keep its trial after Ctrl-C
-_BEGIN = "from gatewise.tune.workers import tie; tie(); from gatewise.cli import main; raise SystemExit(main())"
+_BEGIN = "from gatewise.tuning.workers import tie; tie(); from gatewise.cli import main; raise SystemExit(main())"
 _SET_PDEATHSIG = 1  # of Linux's prctl
 
 Worker = subprocess.Popen[str]

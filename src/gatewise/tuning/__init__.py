@@ -3,6 +3,6 @@
 found = gatewise.tune("classify", "reviews.csv", minutes=10, output="reviews.gatewise")
 """
 
-from .tuning import Tuned, tune
+from .tuned import Tuned, tune
 
 __all__ = ["Tuned", "tune"]

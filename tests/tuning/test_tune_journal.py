@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from gatewise.errors import OptionError
-from gatewise.tune.journal import opened
+from gatewise.tuning.journal import opened
 
 
 def study_at(path):
@@ -93,7 +93,7 @@ def test_a_disk_that_is_full_costs_the_record_alone(path):
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from gatewise.tune.journal import _JournalLock
+from gatewise.tuning.journal import _JournalLock
 
 path = Path(sys.argv[1])
 _JournalLock(path).acquire()

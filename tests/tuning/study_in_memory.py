@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import optuna
 
-from gatewise.tune import search
-from gatewise.tune.records import RUNGS, Records
-from gatewise.tune.search import Limits, Search, Told
-from gatewise.tune.space import Knob, Space
-from gatewise.tune.trials import Standing
+from gatewise.tuning import search
+from gatewise.tuning.records import RUNGS, Records
+from gatewise.tuning.search import Limits, Search, Told
+from gatewise.tuning.space import Knob, Space
+from gatewise.tuning.trials import Standing
 
 SPACE = Space(
     (

@@ -14,9 +14,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from gatewise.errors import OptionError, TrainingError
-from gatewise.tune.leases import GRACE
-from gatewise.tune.processes import Process, this_process, written
-from gatewise.tune.storage import opened
+from gatewise.tuning.leases import GRACE
+from gatewise.tuning.processes import Process, this_process, written
+from gatewise.tuning.storage import opened
 
 pytest.importorskip("psycopg")
 
@@ -202,7 +202,7 @@ def test_a_lost_database_is_told_in_one_line(name):
 
 WORKS = """
 import json, sys
-from gatewise.tune.storage import opened
+from gatewise.tuning.storage import opened
 
 storage = opened(sys.argv[1], {"seed": 1}, "s")
 input()

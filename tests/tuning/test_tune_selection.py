@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from gatewise.tune.records import DEFAULT, FINISHED, PAUSED, REPEAT, SEARCH, SECOND, Record
-from gatewise.tune.report import verdict
-from gatewise.tune.selection import errors_needed, finalists, select
+from gatewise.tuning.records import DEFAULT, FINISHED, PAUSED, REPEAT, SEARCH, SECOND, Record
+from gatewise.tuning.report import verdict
+from gatewise.tuning.selection import errors_needed, finalists, select
 
 
 def study(default, others):

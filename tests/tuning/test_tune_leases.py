@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from gatewise.errors import OptionError
-from gatewise.tune import leases
-from gatewise.tune.leases import BEAT, GRACE, FolderLeases
-from gatewise.tune.processes import Process, this_process, written
+from gatewise.tuning import leases
+from gatewise.tuning.leases import BEAT, GRACE, FolderLeases
+from gatewise.tuning.processes import Process, this_process, written
 
 ELSEWHERE = Process("elsewhere", "another boot", 7, 7)
 
@@ -156,7 +156,7 @@ def test_a_lease_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch):
 TAKES = """
 import json, sys, time
 from pathlib import Path
-from gatewise.tune.leases import FolderLeases
+from gatewise.tuning.leases import FolderLeases
 
 folder = Path(sys.argv[1])
 while not (folder / "go").exists():

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gatewise.tune import workers
-from gatewise.tune.workers import run_workers
+from gatewise.tuning import workers
+from gatewise.tuning.workers import run_workers
 
 # Stands for `gatewise`: notes its process, then does what its first word says.
 STANDS_IN = """
-from gatewise.tune.workers import tie; tie()
+from gatewise.tuning.workers import tie; tie()
 import os, sys, time
 from pathlib import Path
 
@@ -37,7 +37,7 @@ if sys.argv[1] == "fail":
 
 RUNS = """
 import sys
-from gatewise.tune import workers
+from gatewise.tuning import workers
 workers._BEGIN = sys.argv[1]
 workers.run_workers(2, ["wait"])
 """

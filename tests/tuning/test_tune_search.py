@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from study_in_memory import SPACE, VALIDATIONS, Curves, bowl, trials
 
 from gatewise.errors import OptionError
-from gatewise.tune.points import SPREAD, next_point
-from gatewise.tune.records import DEFAULT, FAILED, FINISHED, PAUSED, REPEAT, RUNGS, SEARCH, SECOND
-from gatewise.tune.search import WHOLE, Limits, Told, promotable
-from gatewise.tune.selection import REPEATS, finalists, select
-from gatewise.tune.space import Knob, Space
+from gatewise.tuning.points import SPREAD, next_point
+from gatewise.tuning.records import DEFAULT, FAILED, FINISHED, PAUSED, REPEAT, RUNGS, SEARCH, SECOND
+from gatewise.tuning.search import WHOLE, Limits, Told, promotable
+from gatewise.tuning.selection import REPEATS, finalists, select
+from gatewise.tuning.space import Knob, Space
 
 
 def shape(records):

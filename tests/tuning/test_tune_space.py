@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gatewise.errors import OptionError
 from gatewise.tasks import TASKS, find
-from gatewise.tune.space import Knob, Space, space_of
+from gatewise.tuning.space import Knob, Space, space_of
 
 SIZES = {"hidden_size": 64, "num_layers": 1, "dropout": 0.3, "learning_rate": 0.003, "batch_size": 16}
 

@@ -17,7 +17,7 @@ import pytest
 from postgres_server import running
 from tune_worker import value_of
 
-from gatewise.tune.storage import opened
+from gatewise.tuning.storage import opened
 
 KILLS = 50
 WORKER = Path(__file__).with_name("tune_worker.py")

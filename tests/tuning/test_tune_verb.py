@@ -11,7 +11,7 @@ from gatewise.bundle import load
 from gatewise.cli import main
 from gatewise.errors import DataError, OptionError
 from gatewise.tasks.fitting import Prepared
-from gatewise.tune import trials
+from gatewise.tuning import trials
 
 OPTIONS = {"hidden_size": 8, "epochs": 2, "batch_size": 4, "chunk_length": 32, "num_layers": 1, "weight_decay": 0.01}
 FLAGS = [word for name, value in OPTIONS.items() for word in (f"--{name.replace('_', '-')}", str(value))]

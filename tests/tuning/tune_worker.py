@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from gatewise.tune import processes
-from gatewise.tune.storage import opened
+from gatewise.tuning import processes
+from gatewise.tuning.storage import opened
 
 GRACE = 4.0
 STEPS = 4
