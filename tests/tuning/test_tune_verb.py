@@ -1,15 +1,18 @@
 """`gatewise tune` and `gatewise.tune` from data to model, on texts so small that a trial takes a second."""
 
+import contextlib
 import json
 import shlex
+import signal
+from pathlib import Path
 
 import pytest
-import torch
 
 import gatewise
 from gatewise.bundle import load
 from gatewise.cli import main
 from gatewise.errors import DataError, OptionError
+from gatewise.tasks import fitting
 from gatewise.tasks.fitting import Prepared
 from gatewise.tuning import trials
 
@@ -29,11 +32,9 @@ def studied(text, tmp_path_factory):
     """(folder, document that was printed) of a search by the command line."""
     folder = tmp_path_factory.mktemp("studied")
     file = folder / "out.json"
-    import contextlib
-
     with file.open("w") as out, contextlib.redirect_stdout(out):
         assert (
-            main(["tune", "generate", text, "--trials", "6", *FLAGS, "-o", str(folder / "m.gatewise"), "--json"]) == 0
+            main(["tune", "generate", text, "--trials", "4", *FLAGS, "-o", str(folder / "m.gatewise"), "--json"]) == 0
         )
     return folder, json.loads(file.read_text())
 
@@ -69,7 +70,7 @@ def test_the_first_trial_is_what_fit_does(studied, text, tmp_path):
 
 def test_the_same_in_python_with_the_same_bits(studied, text, tmp_path):
     folder, printed = studied
-    found = gatewise.tune("generate", [text], trials=6, output=tmp_path / "m.gatewise", **OPTIONS)
+    found = gatewise.tune("generate", [text], trials=4, output=tmp_path / "m.gatewise", **OPTIONS)
     assert timeless(found.trials) == timeless(printed["trials"])
     assert found.best_ == printed["options"]
     assert_same_model(tmp_path / "m.gatewise", folder / "m.gatewise")
@@ -103,22 +104,17 @@ def test_a_dry_run_writes_nothing(text, tmp_path, monkeypatch, capsys):
 def test_interrupted_it_goes_on_to_the_same_model(studied, text, tmp_path, monkeypatch, capsys):
     """In the middle of its third trial, and again while the best is repeated."""
     folder, printed = studied
-    command = ["tune", "generate", text, "--trials", "6", *FLAGS, "-o", str(tmp_path / "m.gatewise"), "--json"]
-    run, waiting = trials.run, [2, 7]
+    command = ["tune", "generate", text, "--trials", "4", *FLAGS, "-o", str(tmp_path / "m.gatewise"), "--json"]
+    run, waiting = trials.run, [2, 5]
 
     def stopping(fit, space, records, record, halts, clock):
         def stops(standing):
             if waiting and record.number >= waiting[0] and standing.share > 0.3:
                 waiting.pop(0)
-                signal_twice()
+                signal.raise_signal(signal.SIGINT)
             return halts(standing)
 
         run(fit, space, records, record, stops, clock)
-
-    def signal_twice():
-        import signal
-
-        signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(trials, "run", stopping)
     for _ in range(2):
@@ -149,23 +145,21 @@ def test_trials_measure_nothing(text, monkeypatch):
     assert measured == [True]
 
 
-def test_another_seed_of_a_trial_leaves_the_split_as_it_is(text):
-    """A seed also decides which sequences are the test part; a repeat must not learn from them."""
-    from functools import partial
+def test_repeats_learn_from_the_same_part(tmp_path, monkeypatch):
+    """The seed of a `fit` also decides which sequences are the test part, and a repeat must not learn from those."""
+    rows = [f"{number} {word} day,{word}" for number in range(40) for word in ("good", "bad")]
+    (tmp_path / "days.csv").write_text("\n".join(["text,label", *rows]))
+    seen, usual = {}, fitting.train
 
-    from gatewise.tasks.fitting import attempt
+    def watched(module, training, *others, plan, **more):
+        seen[plan.seed] = sorted(training.rows.tolist())
+        return usual(module, training, *others, plan=plan, **more)
 
-    seen = {}
-    for seed in (0, 1):
-        estimator = gatewise.Generator(**OPTIONS)
-
-        def only(prepare, estimator=estimator, seed=seed):
-            prepared = prepare()
-            seen[seed] = [prepared.training.at(step) for step in range(3)]
-
-        estimator.fit_as(only, [text])
-    assert all(torch.equal(a[0], b[0]) for a, b in zip(*seen.values(), strict=True))
-    assert partial(attempt)
+    monkeypatch.setattr(fitting, "train", lambda module, training, validation, plan, **more: watched(
+        module, training, validation, plan=plan, **more))
+    options = {"hidden_size": 4, "epochs": 1, "embedding_size": 4}
+    gatewise.tune("classify", str(tmp_path / "days.csv"), trials=2, **options)
+    assert seen[0] == seen[1]
 
 
 WRONG = [
@@ -197,11 +191,11 @@ def test_what_is_wrong_is_told_in_a_line(text, tmp_path, monkeypatch, capsys, wo
 def test_a_study_of_other_options_or_data_is_refused_and_unharmed(studied, text, capsys, tmp_path):
     folder, _ = studied
     before = (folder / "m.tune" / "journal.log").read_bytes()
-    common = ["--trials", "6", "-o", str(tmp_path / "n.gatewise"), "--storage", str(folder / "m.tune"), "--quiet"]
+    common = ["--trials", "4", "-o", str(tmp_path / "n.gatewise"), "--storage", str(folder / "m.tune"), "--quiet"]
     assert main(["tune", "generate", text, *FLAGS, "--seed", "3", *common]) == 2
     assert "options.seed was 0 and is 3" in capsys.readouterr().err
     other = tmp_path / "other.txt"
-    other.write_text(open(text).read() + "Peter.")
+    other.write_text(Path(text).read_text() + "Peter.")
     assert main(["tune", "generate", str(other), *FLAGS, *common]) == 2
     assert "data was" in capsys.readouterr().err
     assert (folder / "m.tune" / "journal.log").read_bytes() == before
