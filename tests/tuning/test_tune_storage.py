@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from threading import Thread
 
 import optuna
 import pytest
 
 from gatewise.errors import MissingExtra, OptionError
+from gatewise.tuning.locks import Lock
 from gatewise.tuning.storage import opened
 
 ABOUT = {"task": "classify", "data": {"rows": 270, "sha256": "a1"}, "options": {"seed": 1}, "version": "0.1.0"}
@@ -188,6 +190,18 @@ class Missing:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] == self.package:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def test_a_study_is_begun_by_one_at_a_time(here):
+    (here / "s").mkdir()
+    with Lock(here / "s" / "tune.json.lock"):
+        other = Thread(target=opened, args=("s", ABOUT))
+        other.start()
+        other.join(0.5)
+        assert other.is_alive()
+        assert b"study_name" not in (here / "s" / "journal.log").read_bytes()
+    other.join(60)
+    assert opened("s", None).document == ABOUT
 
 
 BEGINS = """

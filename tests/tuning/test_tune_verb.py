@@ -155,8 +155,11 @@ def test_repeats_learn_from_the_same_part(tmp_path, monkeypatch):
         seen[plan.seed] = sorted(training.rows.tolist())
         return usual(module, training, *others, plan=plan, **more)
 
-    monkeypatch.setattr(fitting, "train", lambda module, training, validation, plan, **more: watched(
-        module, training, validation, plan=plan, **more))
+    monkeypatch.setattr(
+        fitting,
+        "train",
+        lambda module, training, validation, plan, **more: watched(module, training, validation, plan=plan, **more),
+    )
     options = {"hidden_size": 4, "epochs": 1, "embedding_size": 4}
     gatewise.tune("classify", str(tmp_path / "days.csv"), trials=2, **options)
     assert seen[0] == seen[1]

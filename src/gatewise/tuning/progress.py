@@ -58,7 +58,8 @@ class Bar(Lines):
 
     def begins(self, record: Record) -> None:
         self._bar.start()
-        self._task = self._bar.add_task("", total=1.0, completed=record.share, number=record.number, loss="")
+        self._task = self._bar.add_task("", total=1.0, number=record.number, loss="")
+        self._bar.update(self._task, completed=record.share)
 
     def stands(self, record: Record, standing: Standing) -> None:
         super().stands(record, standing)

@@ -220,7 +220,7 @@ def _asked(field: Any, default: Any, text: str) -> Knob:
         if not low < high:
             raise OptionError(f"the range of {name} must rise, not '{text}'. Write it as --search {name}=LOW..HIGH")
         return Knob(name, default, low, high, log=low > 0 and high >= _LOG * low, whole=numeric is int)
-    convert = bool if bool in kinds else numeric if numeric and str not in kinds else (numeric and float) or str
+    convert: type = bool if bool in kinds else numeric or str
     choices = tuple(dict.fromkeys(_value(field, word, convert) for word in text.split(",")))
     if len(choices) < 2:
         raise OptionError(f"one value of {name} is nothing to search: give LOW..HIGH, or several with commas")
