@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .records import FAILED, FINISHED, RUNGS, Record
+from .records import DEFAULT, FAILED, FINISHED, RUNGS, SEARCH, Record
 from .space import Setting, Space
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def next_point(space: Space, records: Sequence[Record], seed: int) -> Setting | 
         seed: Of the search.
     """
     tried = [space.rounded(own.setting) for own in records]
-    count = len([own for own in records if own.counts])
-    study = _study_of(space, records) if count >= SPREAD else None
+    count = sum(own.kind in (DEFAULT, SEARCH) for own in records)
+    study = _study_of(space, records) if sum(own.counts for own in records) >= SPREAD else None
     for attempt in range(_TRIES):
         if study is None:
             point = space.at(_spread(len(space.knobs), count + attempt * SPREAD, seed))

@@ -226,12 +226,13 @@ class Search:
             self.records.note(number, {})  # it runs
             self.told.begins(record)
 
-            slow = False
+            pace, slow = Pace(), False
 
             def halts(standing: Standing) -> bool:
                 nonlocal slow
                 self.told.stands(record, standing)
-                slow = record.kind == SEARCH and self._is_too_slow(standing, default_of(self.records.all()))
+                pace.stands(standing)
+                slow = record.kind == SEARCH and self._is_too_slow(pace, default_of(self.records.all()))
                 return slow or self._halts(record, standing)
 
             trials.run(self.fit, self.space, self.records, record, halts, self._clock)
@@ -256,11 +257,11 @@ class Search:
         first = [own.number for own in records if own.counts][:WHOLE]
         return standing.reached and record.number not in first and not is_ahead(record, records)
 
-    def _is_too_slow(self, standing: Standing, default: Record | None) -> bool:
+    def _is_too_slow(self, pace: Pace, default: Record | None) -> bool:
         """Whether a trial would take more of the time than any setting is worth."""
-        if self._end is None or default is None or not default.finished:
+        if self._end is None or pace.seconds is None or default is None or not default.finished:
             return False
-        return standing.seconds / standing.share > _TOO_SLOW * default.seconds
+        return pace.seconds > _TOO_SLOW * default.seconds
 
     def _check_time(self, standing: Standing) -> None:
         """OptionError if the default alone would take longer than there is time."""
