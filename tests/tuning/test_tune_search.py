@@ -194,7 +194,7 @@ def test_a_trial_that_would_take_too_long_is_given_up(tmp_path, monkeypatch):
 def test_trials_that_fail_do_not_end_the_spreading(tmp_path, monkeypatch):
     curves = Curves(tmp_path, bowl, lambda setting: 10.0 if setting["hidden_size"] == 64 else 100.0)
     records = curves.search(monkeypatch, Limits(600.0, None))
-    assert curves.now > 550
+    assert curves.now > 480  # what is kept for repeats is not needed
     assert len(records) > 2 * SPREAD
 
 
