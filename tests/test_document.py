@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatewise.document import Count, Names, Positive, Share, distinct, read
+from gatewise.document import Count, Names, Positive, Share, differences, distinct, read
 from gatewise.errors import ModelFileError, OptionError
 
 
@@ -177,3 +177,20 @@ def test_any_value_is_read_or_refused(name, value):
         assert "\n" not in str(error)  # noqa: PT017 - an answer is as good
     else:
         assert read(Bicycle, json.loads(json.dumps(asdict(found)))) == found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ({}, {}, []),
+        ({"a": 1, "b": [1, {"c": 2}]}, {"b": [1, {"c": 2}], "a": 1}, []),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}, ["a.c was 2 and is 3"]),
+        ({"z": None}, {"b": "é"}, ['b was absent and is "é"', "z was null and is absent"]),
+        ({"a": 1}, {"a": {"b": 1}}, ["a was 1 and is absent", "a.b was absent and is 1"]),
+        ({"a": "absent"}, {}, ['a was "absent" and is absent']),
+        ({"a": 1}, {"a": True}, ["a was 1 and is true"]),
+        ({"a": {}}, {}, ["a was {} and is absent"]),
+    ],
+)  # fmt: skip
+def test_differences_are_named_where_they_are(old, new, told):
+    assert differences(old, new) == told

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .tasks import compress as compress
     from .tasks import load as load
     from .tasks import score as score
+    from .tuning import tune as tune
 
 # Public name -> folder it lives in. Nothing is imported before it is asked for: torch alone costs over a second.
 _HOME = {
@@ -56,6 +57,7 @@ _HOME = {
     "import_model": "interop",
     "load": "tasks",
     "score": "tasks",
+    "tune": "tuning",
     **dict.fromkeys(("cell", "exp", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "tanh"), "algebra"),
 }
 __all__ = ["__version__", *sorted(_HOME)]

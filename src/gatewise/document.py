@@ -78,6 +78,27 @@ def distinct(name: str, value: Sequence[Any]) -> None:
         raise OptionError(f"{name} holds {_shown(Counter(value).most_common(1)[0][0])} twice")
 
 
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two objects of JSON values, each as "data.rows was 3 and is 4"."""
+    before, after = _flat(old), _flat(new)
+    return [
+        f"{key} was {before.get(key, 'absent')} and is {after.get(key, 'absent')}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """{"data": {"name": "a"}} -> {"data.name": '"a"'}, so that a difference is named where it is."""
+    flat: dict[str, str] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = json.dumps(value, ensure_ascii=False)
+    return flat
+
+
 Count = Annotated[int, lambda name, value: whole(name, value, 1, MOST)]
 Positive = Annotated[float, lambda name, value: number(name, value, "above 0", lambda v: v > 0)]
 Share = Annotated[float, lambda name, value: number(name, value, "from 0 to 1", lambda v: 0 <= v <= 1)]

@@ -75,7 +75,9 @@ EXTRA_OF = {  # package -> the extra that installs it; a test compares this with
     "fastapi": "serve",
     "h5py": "exchange",
     "onnx": "exchange",
+    "optuna": "tune",
     "prometheus_client": "serve",
+    "psycopg": "tune-postgres",
     "uvicorn": "serve",
     "websockets": "serve",
 }

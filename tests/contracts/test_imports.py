@@ -70,6 +70,9 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
         "numpy",
         "torch",
     },
+    "tuning": {
+        *("algebra", "cells", "bundle", "training", "tasks", "optuna", "sqlalchemy", "torch", "numpy", "rich"),
+    },
     "cli": None,  # anything, inside functions; see test_light_start.py
     "__main__": None,
     "__init__": None,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 VERBS = {  # verb -> where its function (or its frame.Group) is; imported only when it is needed
     "demo": "gatewise.cli.demo:demo",
     "fit": "gatewise.cli.fit:fit",
+    "tune": "gatewise.cli.tune:tune",
     "evaluate": "gatewise.cli.evaluate:evaluate",
     "predict": "gatewise.cli.predict:predict",
     "sample": "gatewise.cli.sample:sample",

@@ -44,7 +44,7 @@ _OURS = {  # options that the command of every task has, whatever its estimator
     "json": Json,
 }
 # Parameters of `fit` that this module sets itself.
-_ABOUT_FIT = {"output", "resume", "progress", "verbose", "watch", "sample_length"}
+ABOUT_FIT = {"output", "resume", "progress", "verbose", "watch", "sample_length"}
 
 
 def __getattr__(task: str) -> Callable[..., None]:
@@ -57,12 +57,9 @@ def __getattr__(task: str) -> Callable[..., None]:
 def _verb(task: str) -> Callable[..., None]:
     """A function for typer that has the options of the task's estimator and of its `fit`."""
     estimator = find(task)
-    several = bool(estimator.several_files)
-    argument = typer.Argument(metavar="DATA", help=estimator.several_files or _ONE, show_default=False)
-    data: Any = Annotated[list[str], argument] if several else Annotated[str, argument]
     mine = derived.of_task(estimator)
-    reading = derived.of_function(estimator.fit, _FILES, without=_ABOUT_FIT)
-    parameters = {"data": inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, annotation=data)}
+    reading = derived.of_function(estimator.fit, _FILES, without=ABOUT_FIT)
+    parameters = {"data": inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, annotation=data_of(estimator))}
     for name, annotation in _OURS.items():
         default = None if name in ("output", "plot", "watch") else False
         parameters[name] = inspect.Parameter(
@@ -71,13 +68,13 @@ def _verb(task: str) -> Callable[..., None]:
     parameters |= {**reading, **mine}
 
     def verb(**given: Any) -> None:
-        paths = given["data"] if several else [given["data"]]
+        paths = given["data"] if estimator.several_files else [given["data"]]
         refuse_models(paths)
         options = derived.read_task(estimator, {name: given[name] for name in mine})
         train(
             estimator(**options),
             estimator.data_at(paths),
-            given["output"] or Path(f"{_stem(paths[0])}.gatewise"),
+            given["output"] or Path(f"{stem(paths[0])}.gatewise"),
             derived.read(estimator.fit, {name: given[name] for name in reading}),
             **{name: given[name] for name in ("force", "resume", "plot", "watch", "quiet", "json")},
         )
@@ -88,6 +85,12 @@ def _verb(task: str) -> Callable[..., None]:
     checkpoint, from which `--resume` continues.
     """
     return derived.with_parameters(verb, parameters.values())
+
+
+def data_of(estimator: type[Any]) -> Any:
+    """The annotation of DATA for a task."""
+    argument = typer.Argument(metavar="DATA", help=estimator.several_files or _ONE, show_default=False)
+    return Annotated[list[str], argument] if estimator.several_files else Annotated[str, argument]
 
 
 def train(
@@ -178,7 +181,7 @@ def can_plot(picture: Path, force: bool = True) -> None:
     import matplotlib  # noqa: F401 - if it is missing, say so now
 
 
-def _stem(path: str) -> str:
+def stem(path: str) -> str:
     """The name, without suffix, of a model of this data."""
     name = Path(path).resolve().name if path != "-" else "stdin"
     return name.removesuffix(".gz").rpartition(".")[0] or name

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .stress import Stressed
 
 D = TypeVar("D")
+T = TypeVar("T")
 
 
 class Estimator(CommonOptions, ABC):
@@ -277,6 +278,9 @@ class Estimator(CommonOptions, ABC):
         from .fitting import Run, fit
 
         self._read_digest = self.compressed_ = None
+        if self._instead is not None:
+            self._instead(prepare)
+            return self
         if progress is None and verbose:
             progress = partial(choose, False)
         run = Run(output=output, resume=resume, progress=progress, watch=watch, started=started)
@@ -286,6 +290,26 @@ class Estimator(CommonOptions, ABC):
         if verbose and self.advice_:
             print(shown(self.advice_[0].english), file=sys.stderr)
         return self
+
+    _instead: Callable[[Callable[[], Callable[[], Prepared]]], object] | None = None  # of what `fit` does
+
+    def fit_as(self, instead: Callable[[Callable[[], Callable[[], Prepared]]], T], *args: Any, **kwargs: Any) -> T:
+        """Call `fit`, and do something else with what it has prepared; for searches, see `tune`.
+
+        Args:
+            instead: Is given a function that prepares, as `fitting.attempt` is.
+            args, kwargs: Of `fit`.
+
+        Returns:
+            What `instead` does.
+        """
+        found: list[T] = []
+        self._instead = lambda prepare: found.append(instead(prepare))
+        try:
+            self.fit(*args, **kwargs)
+        finally:
+            del self._instead
+        return found[0]
 
     def verdict(self, metrics: Mapping[str, Any]) -> str:
         """Whether the network earned its place in these metrics of `fit` or `evaluate`, as a sentence."""

@@ -7,10 +7,10 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
@@ -90,6 +90,24 @@ class Run:
             return False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One fit of many that are compared by their validation; nothing is measured, and no test part is read.
+
+    Attributes:
+        path: As of the model; checkpoint and history stand beside it, and stay. A trial of the estimator's own seed
+            leaves what a resumed `fit` goes on from.
+        seed: Of initial weights and draws, instead of the estimator's, which decides how data are split all the same.
+        resume: Whether to go on from its checkpoint.
+        halts: See `training.train`.
+    """
+
+    path: Path
+    seed: int
+    resume: bool
+    halts: Callable[[float, float], bool]
+
+
 def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run: Run) -> None:
     """Fit an estimator whose task says how its data are prepared.
 
@@ -106,9 +124,7 @@ def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run:
     if estimator.only == "plain" and run.watch is not None:
         raise OptionError('only="plain" trains no network, so there is nothing to watch. Leave out watch')
     with ExitStack() as stack:
-        if estimator.threads is not None:
-            stack.callback(_use_threads, torch.get_num_threads())
-            _use_threads(int(estimator.threads))
+        stack.enter_context(_own_threads(estimator))
         if run.output is None:
             path = Path(stack.enter_context(TemporaryFolder("run")), "model")
         else:
@@ -126,6 +142,53 @@ def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run:
             prepared, budget = fitted(estimator, prepared, sized, run.started, run.resume)
         estimator.model_ = built(int(estimator.seed), prepared.build)
         _train(estimator, prepared, run, path, budget)
+
+
+def look(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]]) -> tuple[Prepared, int]:
+    """How an estimator understands its data and is sized, and the threads that it would train with."""
+    estimator.check()
+    estimator.choose_preset(None)
+    with _own_threads(estimator):
+        return prepare()(), torch.get_num_threads()
+
+
+def attempt(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], trial: Trial) -> Outcome:
+    """Fit an estimator as one trial.
+
+    Raises:
+        TrainingStopped: The loss became NaN, or the disk is full.
+        Whatever `prepare` raises.
+    """
+    estimator.check()
+    estimator.choose_preset(None)
+    with _own_threads(estimator):
+        prepared = prepare()()
+        estimator.model_ = built(trial.seed, prepared.build)
+        identity = _identity(estimator, prepared)
+        if trial.seed != estimator.seed:
+            identity["trial_seed"] = trial.seed
+        return train(
+            estimator.model_,
+            prepared.training,
+            prepared.validation,
+            replace(prepared.plan, seed=trial.seed),
+            checkpoint=bundle.checkpoint_of(trial.path),
+            history=bundle.metrics_of(trial.path),
+            identity=identity,
+            resume=trial.resume,
+            halts=trial.halts,
+            held_out=prepared.held_out,
+        )
+
+
+@contextmanager
+def _own_threads(estimator: Fittable) -> Iterator[None]:
+    """Inside the block, as many threads as the estimator asks for."""
+    with ExitStack() as stack:
+        if estimator.threads is not None:
+            stack.callback(_use_threads, torch.get_num_threads())
+            _use_threads(int(estimator.threads))
+        yield
 
 
 def _keep_plain(estimator: Fittable, prepared: Prepared, run: Run) -> None:
@@ -201,9 +264,7 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path, budget
         budget: The time that there is, if it is limited.
     """
     checkpoint = bundle.checkpoint_of(path)
-    identity = {**_identity(estimator), **prepared.identity, "data": prepared.data["fingerprint"]}
-    if prepared.pretrained is not None:
-        identity["vectors"] = prepared.pretrained.vectors.digest
+    identity = _identity(estimator, prepared)
     if budget is not None:
         identity["sized"] = estimator.sized_as
     stopped: TrainingStopped | None = None
@@ -286,11 +347,14 @@ def _save(
         raise ModelFileError(f"{error} {hint}") from error
 
 
-def _identity(estimator: Fittable) -> dict[str, Any]:
-    """What must be the same for a run to be resumed, whatever the task."""
+def _identity(estimator: Fittable, prepared: Prepared) -> dict[str, Any]:
+    """What must be the same for a run to be resumed."""
     options = {name: value for name, value in estimator.plain_options().items() if name not in _NOT_IDENTITY}
     digest = hashlib.sha256(estimator.find_cell().equations.encode()).hexdigest()  # one's own may have been edited
-    return {**options, "equations": digest[:12], "threads": torch.get_num_threads()}
+    own = {"equations": digest[:12], "threads": torch.get_num_threads(), "data": prepared.data["fingerprint"]}
+    if prepared.pretrained is not None:
+        own["vectors"] = prepared.pretrained.vectors.digest
+    return {**options, **prepared.identity, **own}
 
 
 def _entries(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .loop import Outcome as Outcome
     from .loop import TrainingStopped as TrainingStopped
+    from .loop import load_driver as load_driver
     from .loop import train as train
     from .pace import Budget as Budget
     from .plan import Plan as Plan
@@ -31,6 +32,7 @@ _HOME = {  # public name -> module it lives in; torch and Lightning are imported
     "Trainable": "trainable",
     "TrainingStopped": "loop",
     "choose": "progress",
+    "load_driver": "loop",
     "train": "loop",
 }
 __all__ = sorted(_HOME)

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..document import differences
 from ..errors import ModelFileError
 from ..files import atomic
 
@@ -90,15 +91,9 @@ def require_same(path: Path, stored: dict[str, Any], given: dict[str, Any]) -> N
     Raises:
         ModelFileError: Names each differing key with both values.
     """
-    old, new = _flat(stored), _flat(given)
-    differences = [
-        f"{key} was {_shown(old, key)} and is {_shown(new, key)}"
-        for key in sorted(old.keys() | new.keys())
-        if _shown(old, key) != _shown(new, key)
-    ]
-    if differences:
+    if found := differences(stored, given):
         raise ModelFileError(
-            f"cannot resume from {path}, which was made differently: {'; '.join(differences)}. "
+            f"cannot resume from {path}, which was made differently: {'; '.join(found)}. "
             "Give it the same again, or start afresh without resuming."
         )
 
@@ -106,21 +101,6 @@ def require_same(path: Path, stored: dict[str, Any], given: dict[str, Any]) -> N
 def plain(value: Any) -> Any:
     """A JSON value as it is read back from a file: tuples become lists, keys text."""
     return json.loads(json.dumps(value))
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"data": {"sha": 1}} -> {"data.sha": 1}, so that a difference is named where it is."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _shown(flat: dict[str, Any], key: str) -> str:
-    return json.dumps(flat[key], ensure_ascii=False) if key in flat else "absent"
 
 
 def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

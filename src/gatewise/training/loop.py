@@ -28,8 +28,8 @@ class Outcome:
     """How a training ended.
 
     Attributes:
-        reason: "finished" (all steps made), "early stop" (patience ran out), "interrupted" (Ctrl-C, SIGTERM, SIGHUP);
-            inside a `TrainingStopped` also "not a number", "no targets" and "cannot write".
+        reason: "finished" (all steps made), "early stop" (patience ran out), "interrupted" (Ctrl-C, SIGTERM, SIGHUP),
+            "halted" (`halts` said so); inside a `TrainingStopped` also "not a number", "no targets" and "cannot write".
         step: Optimiser steps that led to the last weights, over all sessions; those of rates that lost a race apart.
         best_step: Step of the best validation, whose weights the module now holds; 0 if there was none.
         best_loss: Its loss in nats per target, or what validation measures in its place (1 - BLEU / 100); None if there
@@ -81,6 +81,7 @@ def train(
     resume: bool = False,
     progress: Progress | None = None,
     on_evaluation: Callable[[int], str | None] | None = None,
+    halts: Callable[[float, float], bool] | None = None,
     watch: Watch | None = None,
     regularised: bool = False,
     held_out: bool = True,
@@ -107,6 +108,8 @@ def train(
         progress: What shows progress; None is silent.
         on_evaluation: Called after each validation with the step, the module in evaluation mode; a text that it
             returns is shown. It may use carried state and the run's generators: both are restored afterwards.
+        halts: Called after each validation but the last, with the share of the plan's steps that are made and the best
+            loss so far; if true, the run stops there, and can be resumed as if it had been interrupted.
         watch: Looks at the module after validations, and has its figures in the history; no bit of training depends on
             it.
         regularised: Whether the training loss has something in it that the validation loss has not, such as dropout.
@@ -138,6 +141,7 @@ def train(
         files=RunFiles(Path(checkpoint), Path(history), checkpoints.plain({**asdict(plan), **identity})),
         progress=progress or Silent(),
         on_evaluation=on_evaluation,
+        halts=halts,
         watch=watch,
         regularised=regularised,
         held_out=held_out,
@@ -157,6 +161,11 @@ def train(
     return _outcome(run, reason)
 
 
+def load_driver() -> None:
+    """Import what drives training, which takes seconds that a first run would be timed with."""
+    from . import _lightning  # noqa: F401
+
+
 def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
     """Train; returns why it ended."""
     from ._lightning import drive
@@ -167,7 +176,7 @@ def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
             drive(run, accelerator)
             run.progress.note(run.ending())
         except StopTraining:
-            return "interrupted"
+            return "interrupted" if interrupts.requested else "halted"
         except TrainingFailed as failure:
             run.load_best()
             raise TrainingStopped(str(failure), _outcome(run, failure.reason)) from failure.__cause__

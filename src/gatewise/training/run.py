@@ -47,7 +47,7 @@ class Run:
         plan: What of it counts now: that of the rate which races, or of what comes after the race.
 
     Raises, while it runs:
-        StopTraining: An interrupt was requested; the checkpoint is written.
+        StopTraining: An interrupt was requested, or `halts` said so; the checkpoint is written.
         TrainingFailed: The loss is not finite, or a file cannot be written.
     """
 
@@ -61,6 +61,7 @@ class Run:
         files: RunFiles,
         progress: Progress,
         on_evaluation: Callable[[int], str | None] | None,
+        halts: Callable[[float, float], bool] | None,
         watch: Watch | None,
         regularised: bool,
         held_out: bool,
@@ -70,7 +71,7 @@ class Run:
     ):
         self.module, self.training, self.validation, self._given = module, training, validation, plan
         self.budget, self._time = budget, Timekeeper(budget)
-        self.progress, self.on_evaluation, self.interrupts = progress, on_evaluation, interrupts
+        self.progress, self.on_evaluation, self.halts, self.interrupts = progress, on_evaluation, halts, interrupts
         self.files, self.checkpoint_seconds = files, checkpoint_seconds
         self.regularised, self.held_out = regularised, held_out
         self._watching = None if watch is None else Watching(watch, training, validation, plan.clip)
@@ -371,6 +372,8 @@ class Run:
                 self.progress.sample(self.spent, sample)
         if not self.end_reason:
             self.stop_if_requested()
+            if self.halts is not None and self.halts(self.spent / self.whole.steps, cast(float, counters.best_loss)):
+                raise StopTraining
 
     def _look(self) -> None:
         """Look at the network, if that is wanted and its time has come."""

@@ -1,0 +1,283 @@
+"""`gatewise tune TASK`: find better options than the default ones, within a budget; `gatewise tune show` them."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import OptionError
+from ..files import only_run
+from ..tasks import TASKS, find
+from . import fit as fitting
+from . import options as derived
+from .frame import Group, Json, note, refuse_models, result, words_given
+
+tune = Group(
+    "task",
+    "Find options that validate better than the default ones, and fit with them.",
+    {**{task: f"gatewise.cli.tune:{task}" for task in TASKS}, "show": "gatewise.cli.tune:show"},
+)
+
+_SEARCH, _FILES = "Search", "Files"
+_TABLE = typer.Option(help="Write all trials to this .csv, .jsonl or .parquet file.", rich_help_panel=_FILES)
+_OURS = {  # options that the command of every task has -> annotation and default
+    "minutes": (
+        Annotated[
+            float | None,
+            typer.Option(help="Time for all of it; 30, if no number of trials is given.", rich_help_panel=_SEARCH),
+        ],
+        None,
+    ),
+    "trials": (
+        Annotated[
+            int | None,
+            typer.Option(
+                help="How many settings to try; the same ones each time, if the time is not limited.",
+                rich_help_panel=_SEARCH,
+            ),
+        ],
+        None,
+    ),
+    "search": (
+        Annotated[
+            list[str] | None,
+            typer.Option(
+                metavar="NAME=RANGE",
+                help="Search this option too, or in this range: hidden_size=32..512, cell=lstm,gru; may be repeated.",
+                rich_help_panel=_SEARCH,
+            ),
+        ],
+        None,
+    ),
+    "storage": (
+        Annotated[
+            str | None,
+            typer.Option(
+                help="Where the study is kept, for others to join: a folder, or postgresql://... Default: NAME.tune.",
+                rich_help_panel=_SEARCH,
+            ),
+        ],
+        None,
+    ),
+    "workers": (
+        Annotated[
+            int,
+            typer.Option(
+                min=1,
+                max=1024,
+                help="Processes of this machine that try settings at the same time, one thread each.",
+                rich_help_panel=_SEARCH,
+            ),
+        ],
+        1,
+    ),
+    "dry": (
+        Annotated[
+            bool,
+            typer.Option("--dry", help="Show what would be searched and how long it takes.", rich_help_panel=_SEARCH),
+        ],
+        False,
+    ),
+    "output": (
+        Annotated[
+            Path | None,
+            typer.Option("--output", "-o", help="Model file to write. Default: NAME.gatewise.", rich_help_panel=_FILES),
+        ],
+        None,
+    ),
+    "force": (
+        Annotated[bool, typer.Option("--force", help="Replace the model file.", rich_help_panel=_FILES)],
+        False,
+    ),
+    "table": (Annotated[Path | None, _TABLE], None),
+    "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")], False),
+    "json": (Json, False),
+    # Of the processes that `--workers` begins: seconds that had passed by then. They search and make no model.
+    "passed": (Annotated[float | None, typer.Option(hidden=True)], None),
+}
+
+
+def __getattr__(task: str) -> Callable[..., None]:
+    """The verb of a task."""
+    if task not in TASKS:
+        raise AttributeError(f"module {__name__!r} has no attribute {task!r}")
+    return _verb(task)
+
+
+def _verb(task: str) -> Callable[..., None]:
+    """A function for typer that has the options of `gatewise fit` of the task, and those of a search."""
+    estimator = find(task)
+    data = fitting.data_of(estimator)
+    mine = {name: own for name, own in derived.of_task(estimator).items() if name not in _OURS}
+    reading = derived.of_function(estimator.fit, _FILES, without=fitting.ABOUT_FIT)
+    parameters = {"data": inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, annotation=data)}
+    for name, (annotation, default) in _OURS.items():
+        parameters[name] = inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+        )
+    parameters |= {**reading, **mine}
+
+    def verb(**given: Any) -> None:
+        paths = given["data"] if estimator.several_files else [given["data"]]
+        refuse_models(paths)
+        changed = {name: given[name] for name in (*reading, *mine) if given[name] != parameters[name].default}
+        _tune(
+            task,
+            estimator.data_at(paths),
+            given["output"] or Path(f"{fitting.stem(paths[0])}.gatewise"),
+            options=derived.read_task(estimator, {name: given[name] for name in mine}),
+            reading=derived.read(estimator.fit, {name: given[name] for name in reading}),
+            command=["gatewise", "fit", task, *paths, *_flags(changed)],
+            **{name: given[name] for name in _OURS if name != "output"},
+        )
+
+    verb.__doc__ = f"""{inspect.cleandoc(estimator.__doc__ or "").partition(chr(10))[0]}
+
+    Tries options within a budget of time or trials, beginning with those of `gatewise fit`, and compares them on
+    validation data alone. The best are repeated with other seeds; what is no better than chance is not taken. Options
+    that are given are the same for all trials. Ctrl-C keeps the study, and the same command goes on with it.
+    """
+    return derived.with_parameters(verb, parameters.values())
+
+
+def _tune(
+    task: str,
+    data: Any,
+    target: Path,
+    *,
+    options: Mapping[str, Any],
+    reading: Mapping[str, Any],
+    command: Sequence[str],
+    minutes: float | None,
+    trials: int | None,
+    search: Sequence[str] | None,
+    storage: str | None,
+    workers: int,
+    dry: bool,
+    force: bool,
+    table: Path | None,
+    quiet: bool,
+    json: bool,
+    passed: float | None,
+) -> None:
+    from ..bundle import check_name, checkpoint_of, writable
+    from ..data.tables.writing import check_suffix, write_table
+    from ..tuning.progress import choose
+    from ..tuning.report import estimate_text, space_text
+    from ..tuning.storage import opened
+    from ..tuning.table import columns
+    from ..tuning.tuned import Tuning, limits_of
+    from ..tuning.workers import run_workers
+
+    began = time.monotonic() - (passed or 0.0)
+    limits, ranges = limits_of(minutes, trials, workers), _ranges(search)
+    if workers > 1:
+        options = {**options, "threads": 1}
+        command = [*command, "--threads", "1"]
+    if not dry:
+        check_name(target)
+        writable(target, force)
+        with only_run(target):  # a checkpoint of a run that goes on is not "left"
+            pass
+        if checkpoint_of(target).exists() and not force:
+            raise OptionError(f"'{checkpoint_of(target)}' is left from an interrupted training. --force starts over")
+    if table is not None:
+        check_suffix(table)
+        writable(table, force)
+    tuning = Tuning.of(task, data, limits=limits, options=options, reading=reading, ranges=ranges)
+    if dry:
+        seconds = tuning.seconds_of_default()
+        document = {"search": tuning.document["search"], "seconds_of_default": seconds}
+        result(f"{space_text(tuning.space)}\n\n{estimate_text(seconds, limits.seconds)}", document, json)
+        return
+    told = choose(quiet, limits)
+    if not quiet and passed is None:
+        note(space_text(tuning.space))
+    try:
+        study = opened(storage or f"{target.with_suffix('')}.tune", tuning.document, target.with_suffix("").name)
+        if passed is not None:
+            tuning.search(study, told, began=began)
+            return
+        if workers > 1 and run_workers(workers, [*words_given, f"--passed={time.monotonic() - began:.1f}"]):
+            raise OptionError("a worker could not go on; what it said stands above. The study is kept")
+        found = tuning.run(study, target, told, began=began)
+    except KeyboardInterrupt:
+        note(f"interrupted. To go on: {shlex.join(['gatewise', *words_given])}")
+        raise typer.Exit(130) from None
+    if table is not None:
+        write_table(table, [columns(found.trials)])
+    again = shlex.join([*command, *_flags(found.best_), "-o", str(target)])
+    metrics = found.estimator_.metrics_
+    lines = [found.report(), f"The same model: {again}", found.estimator_.report(metrics)]
+    document = {
+        "model": str(target),
+        "options": found.best_,
+        "default_kept": found.selection.keeps_default,
+        "command": again,
+        "trials": found.trials,
+        "metrics": metrics,
+    }
+    result("\n\n".join(lines).rstrip(), document, json)
+
+
+def show(
+    study: Annotated[
+        str,
+        typer.Argument(metavar="STUDY", help="Folder or PostgreSQL URL of a study.", show_default=False),
+    ],
+    name: Annotated[str, typer.Option(help="The study's name in a database.")] = "study",
+    table: Annotated[Path | None, _TABLE] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    json: Json = False,
+) -> None:
+    """Show the trials of a study, while it runs or later."""
+    from ..bundle import writable
+    from ..data.tables.writing import check_suffix, write_table
+    from ..tuning.records import Records
+    from ..tuning.report import counts_text, space_text, trials_text
+    from ..tuning.space import Space
+    from ..tuning.storage import opened
+    from ..tuning.table import columns, rows
+
+    if table is not None:
+        check_suffix(table)
+        writable(table, force)
+    storage = opened(study, None, name)
+    space, records = Space.from_json(storage.document["search"]), Records(storage).all()
+    found = rows(space, records)
+    if table is not None:
+        write_table(table, [columns(found)])
+    text = [space_text(space), counts_text(records), trials_text(space, records)]
+    result("\n\n".join(text), {"search": storage.document["search"], "trials": found}, json)
+
+
+def _ranges(search: Sequence[str] | None) -> dict[str, str]:
+    """NAME=RANGE, by name as options of Python are written."""
+    found: dict[str, str] = {}
+    for text in search or ():
+        name, sign, values = text.partition("=")
+        name = name.strip().removeprefix("--").replace("-", "_")
+        if not sign or not name or not values.strip():
+            raise OptionError(f"--search takes NAME=RANGE such as hidden_size=32..512, not '{text}'")
+        if name in found:
+            raise OptionError(f"--search names {name} twice. Give it one range")
+        found[name] = values
+    return found
+
+
+def _flags(options: Mapping[str, Any]) -> list[str]:
+    """Options as they are written on the command line."""
+    words = []
+    for name, value in options.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", f"{value:g}" if isinstance(value, float) and value == int(value) else str(value)]
+    return words

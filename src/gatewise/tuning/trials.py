@@ -1,0 +1,157 @@
+"""One trial: a `fit` that is halted at rungs, and goes on from there to the same bits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..bundle import checkpoint_of
+from ..errors import DataError, GatewiseError, OptionError, ShapeError
+from .records import RUNGS, Record, Records
+from .space import Space
+
+if TYPE_CHECKING:
+    from ..tasks.estimator import Estimator
+    from ..tasks.fitting import Prepared
+
+MODEL = "model.gatewise"  # beside which a trial's checkpoint and history stand
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What is fitted, whatever the setting.
+
+    Attributes:
+        estimator: With the options that are not searched.
+        data, y: Of `fit`.
+        reading: Its further arguments, which say how data are read.
+    """
+
+    estimator: Estimator
+    data: Any
+    y: Any
+    reading: Mapping[str, Any]
+
+    def with_options(self, options: Mapping[str, Any]) -> Estimator:
+        """An estimator that has learned nothing yet."""
+        return type(self.estimator)(**{**self.estimator.get_params(), **options})
+
+    def look(self) -> tuple[Prepared, int]:
+        """See `fitting.look`."""
+        from ..tasks.fitting import look
+
+        estimator = self.with_options({})
+        return estimator.fit_as(partial(look, estimator), self.data, self.y, **self.reading)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a trial is when it has validated.
+
+    Attributes:
+        share: Of its plan, what is done.
+        score: The best validation loss so far.
+        rungs: The same until each rung that it has reached.
+        seconds: That the trial has run, over all sessions.
+        reached: Whether this is the first validation at the last of these rungs.
+    """
+
+    share: float
+    score: float
+    rungs: tuple[float, ...]
+    seconds: float
+    reached: bool
+
+
+class Pace:
+    """How long a trial takes as a whole.
+
+    Attributes:
+        seconds: An estimate; None until about a tenth of the plan was timed after the first validation, before which
+            there is much that happens only once.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+        self._first: Standing | None = None
+
+    def stands(self, standing: Standing) -> None:
+        if self._first is None:
+            self._first = standing
+        elif standing.share - self._first.share > 0.09:
+            per_share = (standing.seconds - self._first.seconds) / (standing.share - self._first.share)
+            self.seconds = standing.seconds + (1 - standing.share) * per_share
+
+
+def run(
+    fit: Fit,
+    space: Space,
+    records: Records,
+    record: Record,
+    halts: Callable[[Standing], bool],
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Run a trial, which this process holds the lease of, until it ends or halts; go on where it was halted.
+
+    Args:
+        halts: Called after each validation but the last: whether the trial pauses here.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted; its checkpoint is there.
+        GatewiseError: The default fails; other trials note what they failed of.
+    """
+    from ..tasks.fitting import Trial, attempt
+    from ..training import TrainingStopped
+
+    estimator = fit.with_options(space.options(record.setting))
+    began, number = clock(), record.number
+    path = records.folder(number) / MODEL
+    rungs = list(record.rungs)
+
+    def after_validation(share: float, score: float) -> bool:
+        reached = len(rungs) < len(RUNGS) and share >= RUNGS[len(rungs)]
+        while len(rungs) < len(RUNGS) and share >= RUNGS[len(rungs)]:
+            rungs.append(score)
+        if not records.storage.holds(number):  # another process has taken it, while this one slept
+            return True
+        seconds = record.seconds + clock() - began
+        records.note(number, {"share": share, "score": score, "rungs": rungs, "seconds": seconds})
+        return halts(Standing(share, score, tuple(rungs), seconds, reached))
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    resume = checkpoint_of(path).exists()
+    trial = Trial(path=path, seed=record.seed, resume=resume, halts=after_validation)
+    try:
+        outcome = estimator.fit_as(partial(attempt, estimator, trial=trial), fit.data, fit.y, **fit.reading)
+    except (TrainingStopped, OptionError, DataError, ShapeError, MemoryError) as error:
+        if record.setting == space.default and isinstance(error, GatewiseError):
+            raise
+        if isinstance(error, TrainingStopped) and error.outcome.reason == "cannot write":
+            raise
+        records.note(number, {"seconds": record.seconds + clock() - began})
+        records.fail(number, " ".join(str(error).split()) or type(error).__name__)
+        return
+    if not records.storage.holds(number):
+        return
+    ended = outcome.reason in ("finished", "early stop")
+    seconds = record.seconds + clock() - began
+    figures = {"seconds": seconds, "score": outcome.best_loss, "step": outcome.best_step}
+    if not ended:
+        records.note(number, {"seconds": seconds}, paused=outcome.reason == "halted")
+        if outcome.reason == "interrupted":
+            raise KeyboardInterrupt
+        return
+    assert outcome.best_loss is not None  # a plan ends with a validation
+    # A last validation that is also the first at a rung, as in short plans: all rungs have its loss then.
+    rungs += [outcome.best_loss] * (len(RUNGS) - len(rungs))
+    records.note(number, {**figures, "rungs": rungs, "share": 1.0})
+    records.finish(number, outcome.best_loss)
+
+
+def drop_checkpoint(folder: Path) -> None:
+    """Of a trial that nothing will go on from."""
+    checkpoint_of(folder / MODEL).unlink(missing_ok=True)

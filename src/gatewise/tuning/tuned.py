@@ -1,0 +1,240 @@
+"""`tune`: find options of a task that validate better than `fit`'s own, within a budget."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .. import bundle
+from ..bundle import checkpoint_of, metrics_of
+from ..checks import number, whole
+from ..errors import DataError, OptionError, suggest
+from ..files import TemporaryFolder, only_run
+from ..tasks import TASKS, find
+from .progress import choose
+from .records import DEFAULT, Record, Records
+from .report import counts_text, trials_text, verdict
+from .search import Limits, Search, Told
+from .selection import Selection, select
+from .space import Space, space_of
+from .storage import Storage, opened
+from .table import Row, rows
+from .trials import MODEL, Fit, Pace, Standing, run
+
+MINUTES = 30.0
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search has found.
+
+    Attributes:
+        best_: The options that were found, by name; {} where the default of `fit` is kept.
+        estimator_: Fitted with them, as `fit` would do, and measured.
+        trials: A row for each trial, see `table.rows`.
+        selection: Why these were taken.
+        space: What was searched.
+        records: The trials.
+    """
+
+    best_: dict[str, Any]
+    estimator_: Any
+    trials: list[Row]
+    selection: Selection
+    space: Space
+    records: list[Record]
+
+    def report(self) -> str:
+        """The best trials and what was found, as text."""
+        text = [counts_text(self.records), trials_text(self.space, self.records), verdict(self.selection)]
+        return "\n\n".join(text)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A search as it was asked for, its data understood, before its first trial.
+
+    Attributes:
+        document: What the study is of, as plain JSON; only such a study is gone on with.
+        preparing: Seconds that reading and preparing the data took.
+    """
+
+    fit: Fit
+    space: Space
+    document: dict[str, Any]
+    limits: Limits
+    preparing: float
+
+    @classmethod
+    def of(
+        cls,
+        task: str,
+        data: Any,
+        y: Any = None,
+        *,
+        limits: Limits,
+        options: Mapping[str, Any],
+        reading: Mapping[str, Any],
+        ranges: Mapping[str, str],
+    ) -> Tuning:
+        """Read the data, and find out what is searched. Raises as `tune` does."""
+        from ..training import load_driver
+
+        if hasattr(data, "read") or data == "-" or (isinstance(data, list) and "-" in data):
+            raise OptionError("a search reads the data many times, which a stream does not allow. Name a file")
+        fit = Fit(_estimator(task, options), data, y, reading)
+        load_driver()
+        began = time.monotonic()
+        looked, threads = fit.look()
+        if not looked.held_out:
+            raise DataError(
+                "a search compares settings on validation data, and none are held out here. Give more data, or a "
+                "larger validation share: --split 0.6,0.2,0.2"
+            )
+        space = space_of(fit.estimator, {**looked.identity, **vars(looked.plan)}, ranges)
+        document = {
+            "task": task,
+            "data": looked.data["fingerprint"],
+            "validation": looked.identity.get("validation"),
+            "options": fit.estimator.plain_options(),
+            "search": space.to_json(),
+            "threads": threads,
+            "version": version("gatewise"),
+        }
+        return cls(fit, space, document, limits, time.monotonic() - began)
+
+    def seconds_of_default(self) -> float:
+        """How long the default takes, by its first steps. Nothing is kept."""
+        pace = Pace()
+
+        def halts(standing: Standing) -> bool:
+            pace.stands(standing)
+            return pace.seconds is not None
+
+        with TemporaryFolder("tune") as folder:
+            records = Records(opened(Path(folder, "study"), self.document))
+            number = records.add(DEFAULT, self.space.default, int(self.fit.estimator.seed))
+            assert number is not None
+            with records.storage.lease(number):
+                run(self.fit, self.space, records, records.of(number), halts)
+            found = records.of(number)
+        return found.seconds if pace.seconds is None else pace.seconds
+
+    def run(
+        self,
+        storage: Storage,
+        output: str | os.PathLike[str] | None,
+        told: Told,
+        *,
+        began: float,
+    ) -> Tuned:
+        """Search, choose among the trials, and fit with what was chosen.
+
+        Args:
+            began: When it was asked for, on the clock `time.monotonic`.
+        """
+        records = self.search(storage, told, began=began)
+        found = records.all()
+        selection = select(found)
+        options = self.space.options(selection.chosen.setting)
+        with TemporaryFolder("tuned") as folder:
+            target = Path(folder, MODEL) if output is None else Path(output)
+            estimator = self._fitted(options, records.folder(selection.chosen.number) / MODEL, target)
+        return Tuned(options, estimator, rows(self.space, found), selection, self.space, found)
+
+    def search(self, storage: Storage, told: Told, *, began: float) -> Records:
+        """Run trials until the limits are reached."""
+        records = Records(storage)
+        Search(self.fit, self.space, records, self.limits, told, self.preparing, began=began).run()
+        return records
+
+    def _fitted(self, options: Mapping[str, Any], trial: Path, target: Path) -> Any:
+        """What `fit` with these options makes: from the trial, which was such a fit, where its files are there."""
+        resume = checkpoint_of(trial).exists() and metrics_of(trial).exists()
+        if resume:
+            with only_run(target):  # nobody else writes there
+                shutil.copyfile(metrics_of(trial), metrics_of(target))
+                shutil.copyfile(checkpoint_of(trial), checkpoint_of(target))
+        estimator = self.fit.with_options(options)
+        return estimator.fit(self.fit.data, self.fit.y, output=target, resume=resume, **self.fit.reading)
+
+
+def tune(
+    task: str,
+    data: Any,
+    y: Any = None,
+    *,
+    minutes: float | None = None,
+    trials: int | None = None,
+    storage: str | os.PathLike[str] | None = None,
+    search: Mapping[str, str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    reading: Mapping[str, Any] | None = None,
+    verbose: int = 0,
+    **options: Any,
+) -> Tuned:
+    """Search options that validate better than those which `fit` chooses, and fit with them.
+
+    The first trial is what `fit` would do, so what is found is no worse on validation data. The test part is read at
+    the very end, to measure what was found. The same call goes on with a study that was stopped.
+
+    Args:
+        task: "classify", for example.
+        data, y: As for `fit` of the task; what can be read many times.
+        minutes: Time for all of it, in this call and those before; 30 if neither this nor `trials` is given.
+        trials: How many settings are tried. One process that has no other limit tries the same ones each time.
+        storage: Folder or PostgreSQL URL of the study; a temporary folder, if omitted.
+        search: Ranges by option: {"hidden_size": "32..512", "cell": "lstm,gru"}; see `space.space_of`.
+        output: Model file to write.
+        reading: Further arguments of `fit`, such as `query` and `validation`.
+        verbose: 1 shows progress on standard error.
+        options: Of the task's estimator. They are the same for all trials.
+
+    Raises:
+        OptionError: An option or range is impossible, the time is too short, or the study is of something else.
+        DataError: The data cannot be read, or none are held out to validate on.
+        MissingExtra: Optuna is not installed.
+        KeyboardInterrupt: Ctrl-C. A study that has a storage is kept.
+    """
+    began = time.monotonic()
+    limits = limits_of(minutes, trials)
+    if output is not None:
+        bundle.check_name(output)
+    tuning = Tuning.of(task, data, y, limits=limits, options=options, reading=reading or {}, ranges=search or {})
+    with TemporaryFolder("tune") as folder:
+        name = "study" if output is None else Path(output).stem
+        study = opened(Path(folder, name) if storage is None else os.fspath(storage), tuning.document, name)
+        return tuning.run(study, output, choose(not verbose, limits), began=began)
+
+
+def limits_of(minutes: float | None, trials: int | None, workers: int = 1) -> Limits:
+    """OptionError if one of these is impossible."""
+    if minutes is not None:
+        number("minutes", minutes, "above 0", lambda v: v > 0)
+    if trials is not None:
+        whole("trials", trials, 1)
+    whole("workers", workers, 1, 1024)
+    if minutes is None and trials is None:
+        minutes = MINUTES
+    return Limits(None if minutes is None else 60 * float(minutes), trials, int(workers))
+
+
+def _estimator(task: str, options: Mapping[str, Any]) -> Any:
+    """OptionError if there is no such task, or option."""
+    if task not in TASKS:
+        raise OptionError(suggest("task", task, TASKS))
+    kind = find(task)
+    known = {f.name for f in fields(kind)}
+    for name in options:
+        if name not in known:
+            raise OptionError(suggest("option", name, known))
+    estimator = kind(**options)
+    if estimator.only == "plain":
+        raise OptionError('only="plain" trains no network, so there is nothing to search. Leave it out')
+    return estimator

@@ -1,0 +1,211 @@
+"""Which trials a search runs, how far, and when it stops."""
+
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from study_in_memory import SPACE, VALIDATIONS, Curves, bowl, trials
+
+from gatewise.errors import OptionError
+from gatewise.tuning.points import SPREAD, next_point
+from gatewise.tuning.records import DEFAULT, FAILED, FINISHED, PAUSED, REPEAT, RUNGS, SEARCH, SECOND
+from gatewise.tuning.search import WHOLE, Limits, Told, promotable
+from gatewise.tuning.selection import REPEATS, finalists, select
+from gatewise.tuning.space import Knob, Space
+
+
+def shape(records):
+    return [(own.kind, own.state, own.setting, own.seed, own.rungs, own.share, own.score) for own in records]
+
+
+def test_the_default_is_first_and_its_second_seed_follows(tmp_path, monkeypatch):
+    records = Curves(tmp_path, bowl).search(monkeypatch, trials(5), seed=7)
+    assert [(own.kind, own.seed) for own in records[:3]] == [(DEFAULT, 7), (SECOND, 8), (SEARCH, 7)]
+    assert records[0].setting == records[1].setting == SPACE.default
+    assert (
+        sum(own.kind in (DEFAULT, SECOND, SEARCH) for own in records if own.seed in (7, 8))
+        - sum(own.kind == REPEAT for own in records if own.seed == 8)
+        <= 6
+    )
+
+
+def test_a_search_finds_the_bottom_of_a_bowl_and_is_better_than_even_spreading(tmp_path, monkeypatch):
+    records = Curves(tmp_path, bowl).search(monkeypatch, trials(40))
+    found = select(records)
+    assert not found.keeps_default
+    spread = min(bowl(SPACE.at(places)) for places in evenly(40))
+    assert found.chosen.score <= spread
+    assert found.chosen.setting["learning_rate"] == pytest.approx(0.01, rel=0.4)
+
+
+def evenly(count):
+    from torch.quasirandom import SobolEngine
+
+    return SobolEngine(len(SPACE.knobs), scramble=True, seed=0).draw(count).clamp(max=0.999999).tolist()
+
+
+def test_one_process_with_one_seed_does_the_same_each_time(tmp_path, monkeypatch):
+    first, again, other = (
+        shape(Curves(tmp_path, bowl).search(monkeypatch, trials(25), seed=seed)) for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first[2][2] != other[2][2]
+
+
+@pytest.mark.parametrize("stop", [(0, 0.3), (2, 1.0), (7, 0.1), (13, 0.15), (20, 0.25)])
+def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch, stop):
+    whole = Curves(tmp_path, bowl).search(monkeypatch, trials(20))
+    number, share = stop
+    stopped = []
+
+    def stops(at, now):
+        if not stopped and at == number and now >= share:
+            stopped.append(at)
+            raise KeyboardInterrupt
+
+    curves = Curves(tmp_path, bowl, stops=stops)
+    with pytest.raises(KeyboardInterrupt):
+        curves.search(monkeypatch, trials(20))
+    assert shape(curves.search(monkeypatch, trials(20))) == shape(whole)
+
+
+def test_a_trial_goes_on_only_among_the_better_half_of_its_rung(tmp_path, monkeypatch):
+    curves = Curves(tmp_path, bowl)
+    records = curves.search(monkeypatch, trials(30))
+    for rung in range(len(RUNGS)):
+        reached = [own for own in records if own.kind in (DEFAULT, SEARCH) and len(own.rungs) > rung]
+        beyond = [own for own in reached if own.state == FINISHED or len(own.rungs) > rung + 1]
+        best = sorted(own.rungs[rung] for own in reached)[: len(reached) // 2]
+        # Whoever is among the better half at the end has gone on.
+        assert all(own in beyond for own in reached if own.rungs[rung] in best)
+    assert promotable(records) == []
+    first = [own for own in records if own.kind in (DEFAULT, SEARCH)][:WHOLE]
+    assert all(own.state == FINISHED for own in first)
+    assert {own.state for own in records} == {PAUSED, FINISHED}
+    shares = [share for _, share in curves.order if share < 1]
+    assert {*shares} <= {0.15, 0.25, 0.5}
+
+
+def test_the_best_are_repeated_and_the_default_as_often(tmp_path, monkeypatch):
+    records = Curves(tmp_path, bowl).search(monkeypatch, trials(12), seed=3)
+    best = finalists(records)
+    assert len(best) == 3
+    for own in [*best, records[0]]:
+        seeds = [other.seed for other in records if other.setting == own.setting and other.state == FINISHED]
+        assert sorted(seeds) == [3, 4, 5]
+    assert len(records) == 12 + 3 * REPEATS + 1
+
+
+def test_no_point_comes_twice(tmp_path, monkeypatch):
+    records = Curves(tmp_path, bowl).search(monkeypatch, trials(40))
+    points = [tuple(SPACE.rounded(own.setting).values()) for own in records if own.kind in (DEFAULT, SEARCH)]
+    assert len({*points}) == len(points) == 39
+
+
+def test_a_search_that_finds_nothing_new_ends(tmp_path, monkeypatch):
+    space = Space((Knob("cell", "lstm", choices=("lstm", "gru", "rnn")),))
+    notes = []
+
+    class Notes(Told):
+        def note(self, text):
+            notes.append(text)
+
+    curves = Curves(tmp_path, lambda setting, seed: len(setting["cell"]))
+    records = curves.search(monkeypatch, trials(50), told=Notes(), space=space)
+    assert {own.setting["cell"] for own in records} == {"lstm", "gru", "rnn"}
+    assert "converged" in notes[0]
+
+
+def test_a_default_outside_of_the_users_range_is_tried_all_the_same(tmp_path, monkeypatch):
+    space = Space((Knob("learning_rate", 0.003, 0.01, 0.03, log=True), Knob("cell", "lstm", choices=("gru", "rnn"))))
+    curves = Curves(tmp_path, lambda setting, seed: setting["learning_rate"])
+    records = curves.search(monkeypatch, trials(2 * SPREAD), space=space)
+    assert records[0].setting == {"learning_rate": 0.003, "cell": "lstm"}
+    for own in records:
+        if own.kind == SEARCH:
+            assert 0.01 <= own.setting["learning_rate"] <= 0.03
+            assert own.setting["cell"] in ("gru", "rnn")
+
+
+@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.floats(1.0, 40.0), st.floats(0.0, 1.0), st.integers(0, 9))
+def test_the_time_is_kept(tmp_path, monkeypatch, times, steep, seed):
+    """Whatever the default takes of it, and however much longer wide networks take."""
+
+    def seconds(setting):
+        return 10.0 * (setting["hidden_size"] / 64) ** (2 * steep)
+
+    limits = Limits(10.0 * times, None)
+    curves = Curves(tmp_path, bowl, seconds)
+    try:
+        records = curves.search(monkeypatch, limits, seed=seed)
+    except OptionError:
+        assert times <= 1.05
+        return
+    assert curves.now <= 1.05 * limits.seconds
+    select(records)
+    if times >= 20:
+        assert sum(own.state == FINISHED and own.kind == REPEAT for own in records) >= 2 or not finalists(records)
+
+
+def test_the_time_of_sessions_before_counts(tmp_path, monkeypatch):
+    curves = Curves(tmp_path, bowl)
+    curves.search(monkeypatch, Limits(300.0, None))
+    used, count = curves.now, len(curves.records.all())
+    curves.search(monkeypatch, Limits(300.0, None))
+    assert curves.now - used <= 15
+    curves.search(monkeypatch, Limits(600.0, None))
+    assert len(curves.records.all()) > count + 10
+    assert curves.now <= 1.05 * 600
+
+
+def test_a_time_shorter_than_the_default_is_refused(tmp_path, monkeypatch):
+    curves = Curves(tmp_path, bowl)
+    with pytest.raises(OptionError) as caught:
+        curves.search(monkeypatch, Limits(6.0, None))
+    assert str(caught.value).startswith(
+        "minutes=0.1 is too short: the default alone takes about 0.17. Give at least 0.5,"
+    )
+    assert curves.now < 3
+    assert curves.search(monkeypatch, trials(3))[0].state == FINISHED  # the study is unharmed
+
+
+def test_with_little_time_only_the_rate_is_searched(tmp_path, monkeypatch):
+    records = Curves(tmp_path, bowl).search(monkeypatch, Limits(25.0, None))
+    assert SECOND not in [own.kind for own in records if own.number < 2]
+    others = [own for own in records if own.kind == SEARCH]
+    assert others
+    for own in others:
+        assert {name for name in own.setting if own.setting[name] != SPACE.default[name]} <= {"learning_rate"}
+
+
+def test_a_trial_that_would_take_too_long_is_given_up(tmp_path, monkeypatch):
+    curves = Curves(tmp_path, bowl, lambda setting: 10.0 if setting["hidden_size"] < 100 else 100.0)
+    records = curves.search(monkeypatch, Limits(300.0, None))
+    slow = [own for own in records if own.setting["hidden_size"] >= 100]
+    failed = [own for own in slow if own.state == FAILED]
+    assert failed
+    assert all("4 times as long" in own.why for own in failed)
+    assert {own.state for own in slow} <= {FAILED, PAUSED}  # at its rung, or because the time is up
+    assert all(own.share <= 4 / VALIDATIONS for own in slow)
+
+
+def test_trials_that_fail_do_not_end_the_spreading(tmp_path, monkeypatch):
+    curves = Curves(tmp_path, bowl, lambda setting: 10.0 if setting["hidden_size"] == 64 else 100.0)
+    records = curves.search(monkeypatch, Limits(600.0, None))
+    assert curves.now > 480  # what is kept for repeats is not needed
+    assert len(records) > 2 * SPREAD
+
+
+def test_points_follow_from_the_trials_alone(tmp_path, monkeypatch):
+    records = Curves(tmp_path, bowl).search(monkeypatch, trials(SPREAD + 5))
+    assert next_point(SPACE, records, 0) == next_point(SPACE, records, 0)
+    assert next_point(SPACE, records, 0) != next_point(SPACE, records, 1)
+
+
+def test_losses_at_rungs_are_those_of_the_curve(tmp_path, monkeypatch):
+    [own, *_] = Curves(tmp_path, bowl).search(monkeypatch, trials(1))
+    end = bowl(SPACE.default)
+    assert own.rungs == pytest.approx([end * (1 + 999 * (1 - share)) for share in (0.15, 0.25, 0.5)])
+    assert math.isclose(own.score, end)

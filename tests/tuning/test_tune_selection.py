@@ -1,0 +1,86 @@
+"""Which setting is taken."""
+
+import math
+
+import numpy as np
+import pytest
+
+from gatewise.tuning.records import DEFAULT, FINISHED, PAUSED, REPEAT, SEARCH, SECOND, Record
+from gatewise.tuning.report import verdict
+from gatewise.tuning.selection import errors_needed, finalists, select
+
+
+def study(default, others):
+    """Records of the default's losses by seed, and of those of other settings."""
+    found = []
+    for place, losses in enumerate([default, *others]):
+        for seed, loss in enumerate(losses):
+            kind = (DEFAULT if seed == 0 else SECOND) if place == 0 else SEARCH if seed == 0 else REPEAT
+            found.append(Record(len(found), kind, FINISHED, {"x": place}, seed, (), 1.0, loss, 1.0, 1))
+    return found
+
+
+def test_by_hand():
+    """The second is judged by its repeats, 0.5 and 0.7, not by the 0.1 that it was found by."""
+    found = select(study([2.0, 2.2, 2.1], [[0.1, 0.5, 0.7], [1.0, 1.1, 1.3]]))
+    noise = math.sqrt(
+        (0.01 + 0.01 + 0.0 + 0.01 * 2 + 0.01 * 2) / 4
+    )  # squares about 2.1, 0.6 and 1.2; 2 + 1 + 1 degrees
+    assert found.noise == pytest.approx(noise)
+    assert found.margin == pytest.approx(errors_needed(4, 2) * noise * math.sqrt(1 / 3 + 1 / 2))
+    assert (found.chosen.setting, found.gain) == ({"x": 1}, pytest.approx(1.5))
+    assert "Trial 3 is taken: x 1." in verdict(found)
+
+
+def test_what_is_within_noise_is_not_taken():
+    found = select(study([2.0, 2.2, 2.4], [[1.7, 2.1, 2.3]]))
+    assert found.keeps_default
+    assert found.best.score == 1.7
+    assert "Nothing better found: the default is within noise" in verdict(found)
+
+
+def test_what_was_not_repeated_is_not_taken():
+    found = select(study([2.0], [[0.1]]))
+    assert found.keeps_default
+    assert math.isnan(found.margin)
+    assert "no time to repeat it" in verdict(found)
+
+
+def test_nothing_better():
+    found = select(study([2.0, 2.1], [[2.5], [2.2]]))
+    assert found.keeps_default
+    assert verdict(found) == "Nothing better found: the default has the lowest validation loss, 2."
+
+
+def test_finalists_are_the_best_three_that_finished_and_are_better_than_the_default():
+    records = study([2.0], [[1.5], [1.9], [1.2], [2.4], [1.7]])
+    paused = Record(99, SEARCH, PAUSED, {"x": 99}, 0, (0.1,), 0.2, 0.1, 1.0)
+    assert [own.score for own in finalists([*records, paused])] == [1.2, 1.5, 1.7]
+
+
+def test_the_margin_is_that_of_students_t():
+    """Of one rival with four degrees of freedom: the table's one-sided 90 % quantile."""
+    assert errors_needed(4, 1) == pytest.approx(1.533, abs=0.02)
+    assert errors_needed(4, 3) > errors_needed(4, 1)
+    assert errors_needed(2, 1) > errors_needed(8, 1)
+
+
+def draws(rng, settings, better):
+    """A study in which the settings are `better` by so many standard deviations of the noise."""
+    default = rng.normal(size=3)
+    first = rng.normal(size=settings) - better
+    best = sorted(first)[:3]
+    rest = [[loss] for loss in sorted(first)[3:]]
+    return study(default, [*([loss, *(rng.normal(size=2) - better)] for loss in best), *rest])
+
+
+def test_where_all_is_noise_the_default_stays():
+    rng = np.random.default_rng(1)
+    kept = [select(draws(rng, 20, 0.0)).keeps_default for _ in range(1000)]
+    assert np.mean(kept) >= 0.9
+
+
+def test_what_is_clearly_better_is_taken():
+    rng = np.random.default_rng(1)
+    kept = [select(draws(rng, 20, 6.0)).keeps_default for _ in range(200)]
+    assert np.mean(kept) <= 0.05
