@@ -27,6 +27,7 @@ def files(folder):
 
 
 def test_a_study_goes_on_where_it_was(here, capfd):
+    verbosity = optuna.logging.get_verbosity()
     first = opened("s", ABOUT)
     trial = first.study.ask()
     with first.lease(trial.number):
@@ -40,7 +41,7 @@ def test_a_study_goes_on_where_it_was(here, capfd):
     assert opened("s", None).document == ABOUT
     assert sorted(os.listdir("s")) == ["journal.log", "trials", "tune.json"]
     assert capfd.readouterr() == ("", "")  # of Optuna's reports
-    assert optuna.logging.get_verbosity() == optuna.logging.INFO
+    assert optuna.logging.get_verbosity() == verbosity
 
 
 def test_the_folder_has_a_name_of_its_own():

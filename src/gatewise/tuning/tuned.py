@@ -151,7 +151,8 @@ class Tuning:
     def search(self, storage: Storage, told: Told, *, began: float) -> Records:
         """Run trials until the limits are reached."""
         records = Records(storage)
-        Search(self.fit, self.space, records, self.limits, told, self.preparing, began=began).run()
+        with storage.failures_told():
+            Search(self.fit, self.space, records, self.limits, told, self.preparing, began=began).run()
         return records
 
     def _fitted(self, options: Mapping[str, Any], trial: Path, target: Path) -> Any:
