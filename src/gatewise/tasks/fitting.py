@@ -23,18 +23,19 @@ from ..errors import ModelFileError, OptionError
 from ..files import TemporaryFolder, only_run
 from ..native.library import _native
 from ..randomness import built
-from ..training import Outcome, Plan, Silent, TrainingStopped, train
+from ..training import Before, Outcome, Plan, Silent, TrainingStopped, train
 from ..training.history import by_name, read
 from ..training.race import is_worth, steps_each
 from ..watch.advice import Advice, advice
 from ..watch.look import Look
-from .announcement import announcement, counted, settings
-from .options import IN_BFLOAT16, PRECISIONS
+from .announcement import announcement, counted, listed, settings
+from .options import IN_BFLOAT16, PRECISIONS, Columns, names
 
 if TYPE_CHECKING:
     from ..algebra import Cell
     from ..training import Batches, ProgressFor, Trainable
     from .options import CommonOptions
+    from .transfer import Kept, Start
 
 # Options, and sizes that follow from the data, that put more into a training loss than a validation loss has.
 _REGULARISERS = (
@@ -62,15 +63,19 @@ class Fittable(Protocol):
     threads: int | None
     seed: int
     only: str | None
+    freeze: Columns
     model_: Any
     metrics_: dict[str, Any]
     outcome_: Outcome
     provenance_: dict[str, Any]
     history_: dict[str, list[float]]
     advice_: list[Advice]
+    _start: Start | None
+    _kept: Kept | None
 
     def check(self) -> None: ...
     def find_cell(self) -> Cell: ...
+    def begun(self, network: Any) -> Any: ...
     def plain_options(self) -> dict[str, Any]: ...
     def save(self, path: str | os.PathLike[str]) -> None: ...
 
@@ -166,7 +171,7 @@ def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
         if estimator.only == "plain":
             _keep_plain(estimator, prepared, run)
             return
-        estimator.model_ = built(int(estimator.seed), prepared.build)
+        estimator.model_ = built(int(estimator.seed), lambda: estimator.begun(prepared.build()))
         _train(estimator, prepared, run, path)
 
 
@@ -243,9 +248,12 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
     """
     checkpoint = bundle.checkpoint_of(path)
     identity = {**_identity(estimator), **prepared.identity, "data": prepared.data["fingerprint"]}
+    if estimator._start is not None:
+        identity["from"] = estimator._start.digest
     stopped: TrainingStopped | None = None
     started = time.time()
     progress = run.progress(prepared.unit, prepared.per_step) if run.progress else Silent()
+    before = None if estimator._start is None else Before.of(estimator.model_, prepared.validation)
     look = None if run.watch is None else Look(run.watch, f"{estimator.task}: {prepared.data['name']}")
     try:
         estimator.outcome_ = train(
@@ -268,6 +276,8 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
         stopped, estimator.outcome_ = error, error.outcome
         if error.outcome.step == 0 and not error.outcome.race:  # nothing was learned, so there is nothing to keep
             raise
+    if before is not None:
+        estimator.outcome_ = before.unless_better(estimator.model_, estimator.outcome_, progress.note)
     estimator.history_ = by_name(bundle.metrics_of(path))
     estimator.advice_ = []
     if look is not None and estimator.history_["step"]:
@@ -341,6 +351,7 @@ def _entries(estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any
     given = {name: options[name] for name in ("hidden_size", "num_layers") if options.get(name) is not None}
     return {
         "data": f"{data['name']}: {', '.join(counts)}",
+        **_start_text(estimator),
         **prepared.understood,
         "network": ", ".join(filter(None, [estimator.find_cell().name, settings(given), counted(weights, "weights")])),
         "chosen": f"{settings(left_open)}. Each follows from the amount of data, and is an option" if left_open else "",
@@ -351,6 +362,14 @@ def _entries(estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any
         ),
         "loss": prepared.loss + (f", with {regularisers}" if regularisers else "") + validated,
     }
+
+
+def _start_text(estimator: Fittable) -> dict[str, str]:
+    """What is kept of the model that is gone on from, as an entry."""
+    if estimator._start is None:
+        return {}
+    frozen = f"; frozen: {listed(names(estimator.freeze))}" if estimator.freeze else ""
+    return {"goes on from": f"{estimator._start.name}: {estimator._kept}{frozen}"}
 
 
 def _rate_text(plan: Plan, options: Mapping[str, Any], with_rate: bool) -> str:
@@ -369,8 +388,10 @@ def _provenance(estimator: Fittable, prepared: Prepared, started: float, regular
     """How a model came about, for its file."""
     outcome: Outcome = estimator.outcome_
     validation = prepared.validated or prepared.loss
+    start, kept = estimator._start, estimator._kept
     return {
         "data": prepared.data,
+        **({} if start is None or kept is None else {"from": start.document(kept)}),
         "loss": {"training": prepared.loss, "validation": validation, "regularised": regularised},
         "history": estimator.history_,
         "seed": estimator.seed,

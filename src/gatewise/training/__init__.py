@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .before import Before as Before
     from .loop import Outcome as Outcome
     from .loop import TrainingStopped as TrainingStopped
     from .loop import train as train
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _HOME = {  # public name -> module it lives in; torch and Lightning are imported on demand
     "Bar": "progress",
     "Batches": "trainable",
+    "Before": "before",
     "Lines": "progress",
     "ProgressFor": "progress",
     "Outcome": "loop",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ...data.paired.captions import Captioned
@@ -24,6 +24,7 @@ from ..estimator import Estimator
 from ..options import given_or, names
 from ..report import text_report
 from ..stress import Stressed
+from ..transfer import Axes, row_names
 from .architecture import architecture, image_encoder
 from .baselines import Plain, most_frequent
 from .document import Data, Document
@@ -68,6 +69,8 @@ class Captioner(Estimator, CaptionOptions):
 
     task: ClassVar[str] = "caption"
     kind: ClassVar[str] = ""
+    _shaping: ClassVar[tuple[str, ...]] = ("channels", "embedding_size", "hidden_size", "num_layers", "image_size")
+    _averaged: ClassVar[tuple[str, ...]] = ("embedding.weight", "output.weight", "output.bias")
 
     plain_: Plain | None = None
 
@@ -85,6 +88,7 @@ class Captioner(Estimator, CaptionOptions):
         progress: ProgressFor | None = None,
         verbose: int = 0,
         watch: str | os.PathLike[str] | None = None,
+        start_from: Any = None,
     ) -> Self:
         """Train on images with captions.
 
@@ -106,6 +110,8 @@ class Captioner(Estimator, CaptionOptions):
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
             watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
                 see docs/watch.md. No bit of the training depends on it.
+            start_from: Model file or fitted estimator to go on from, with its weights, sizes and vocabulary; see
+                docs/transfer.md.
 
         Raises:
             DataError: The data cannot be read, or has no captions.
@@ -121,6 +127,7 @@ class Captioner(Estimator, CaptionOptions):
             progress,
             verbose,
             watch,
+            start_from,
         )
 
     def _prepare(
@@ -146,6 +153,8 @@ class Captioner(Estimator, CaptionOptions):
         tokens = CaptionTokens.learn(
             train.captions, max_size=self.vocabulary_size, min_frequency=int(self.min_frequency)
         )
+        if self._start is not None:
+            tokens = replace(tokens, vocabulary=self._start.model.tokens_.vocabulary.extended(tokens.vocabulary))
         chosen = sizing(self, len(train), inputs.kind == "clips")
 
         self.inputs_, self.tokens_, self.sizing_ = inputs, tokens, chosen
@@ -322,6 +331,10 @@ class Captioner(Estimator, CaptionOptions):
         from .network import CaptionNetwork
 
         return CaptionNetwork(self._architecture())
+
+    def _axes(self) -> Axes:
+        words = [*self.tokens_.vocabulary.symbols, ("start",), ("end",)]
+        return row_names(words, "embedding.weight", "output.weight", "output.bias")
 
     def _architecture(self) -> Block:
         chosen, cell, inputs = self.sizing_, self.find_cell(), self.inputs_
