@@ -14,17 +14,12 @@ import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import NotFittedError, OptionError, suggest
 from ..runtime.network import Recurrent, place_of
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from .estimator import Estimator
 
 Names = Sequence[Hashable]
 Axes = Mapping[str, Mapping[int, Names]]  # tensor -> axis -> what its places are
@@ -44,6 +39,7 @@ class Start:
         digest: As in its file.
         weights: By name.
         axes: What the places of its weights are.
+        settings: Options that it decides, with its values.
     """
 
     model: Any
@@ -51,19 +47,19 @@ class Start:
     digest: str
     weights: Mapping[str, np.ndarray]
     axes: Axes
+    settings: Mapping[str, Any]
 
     @classmethod
-    def of(cls, given: str | os.PathLike[str] | Estimator, estimator: Estimator) -> Start:
-        """The model that was given, for an estimator that can go on from it.
+    def of(cls, given: Any, estimator: Any) -> Start:
+        """The model that was given, a file or a fitted estimator, for an estimator that can go on from it.
 
         Raises:
             ModelFileError: There is no such file, or it is damaged.
             OptionError: It is of a task whose weights are of no use here, or has no network.
         """
         from . import load
-        from .estimator import Estimator
 
-        if isinstance(given, Estimator):
+        if hasattr(given, "task") and hasattr(given, "__sklearn_is_fitted__"):
             if not given.__sklearn_is_fitted__():
                 raise NotFittedError(f"start_from is a {type(given).__name__} that has learned nothing yet. Fit it")
             # What a fit learns is assigned, never changed in place: so this stays as it is, even if it is fitted again.
@@ -79,10 +75,11 @@ class Start:
             )
         if not (weights := model._weights()):
             raise OptionError(f"'{name}' was made with only='plain' and has no network to go on from")
-        return cls(model, name, model._digest, *estimator._offered(model, weights))
+        settings = estimator._settings_of(model)
+        return cls(model, name, model._digest, *estimator._offered(model, weights), settings)
 
-    def into(self, network: nn.Module, axes: Axes, averaged: Sequence[str], recomputed: Sequence[str]) -> Kept:
-        """Give a new network the weights that fit it.
+    def into(self, network: Any, axes: Axes, averaged: Sequence[str], recomputed: Sequence[str]) -> Kept:
+        """Give a new network, a `torch.nn.Module` on the CPU, the weights that fit it.
 
         Args:
             axes: What the places of its weights are.
@@ -93,15 +90,11 @@ class Start:
         Raises:
             OptionError: None fits.
         """
-        import torch
-
         kept = Kept()
-        tensors = network.state_dict()
-        with torch.no_grad():
-            for name, tensor in tensors.items():
-                if name not in recomputed:
-                    found = self._fitted(name, tensor.numpy(), axes, name in averaged, kept)
-                    tensor.copy_(torch.from_numpy(found))
+        for name, tensor in network.state_dict().items():
+            if name not in recomputed:
+                found = self._fitted(name, tensor.numpy(), axes, name in averaged, kept)
+                tensor.copy_(tensor.new_tensor(found))
         if not (kept.whole or kept.partly):
             raise OptionError(f"no weight of '{self.name}' has a place in this network. Train it without start_from")
         return kept
@@ -180,7 +173,7 @@ def _listed(names: Sequence[str], mark: str = ", ") -> str:
     return mark.join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
-def settle(estimator: Estimator, start: Start) -> dict[str, Any]:
+def settle(estimator: Any, start: Start) -> dict[str, Any]:
     """Give the options that decide the shapes of weights the values of a model, where they were left open.
 
     Returns:
@@ -191,7 +184,7 @@ def settle(estimator: Estimator, start: Start) -> dict[str, Any]:
     """
     taken = {}
     defaults = type(estimator)().get_params()
-    for name, value in estimator._settings_of(start.model).items():
+    for name, value in start.settings.items():
         given = getattr(estimator, name)
         if _plain(given, value) == _plain(defaults[name], value) or given is None:
             setattr(estimator, name, value)
@@ -213,7 +206,7 @@ def _plain(value: Any, like: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def freeze(network: nn.Module, names: Sequence[str]) -> None:
+def freeze(network: Any, names: Sequence[str]) -> None:
     """Let no training change these parts of a network.
 
     Args:

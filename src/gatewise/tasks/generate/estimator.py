@@ -154,10 +154,10 @@ class Generator(Estimator, GenerateOptions):
     def _prepare(self, data: Any, validation: Any, encoding: str, sample_length: int) -> Prepared:
         """Read, split, encode and size."""
         numbers = self.reads_numbers(data)
-        self.check_kind(numbers)
         if self._start is not None and (self._start.model.numbers_ is not None) != numbers:
             kinds = ("numbers", "text") if numbers else ("text", "numbers")
             raise OptionError(f"these are {kinds[0]}, and '{self._start.name}' continues {kinds[1]}. Give it such data")
+        self.check_kind(numbers)
         if numbers:
             return self._prepare_numbers(data, validation, encoding)
         return self._prepare_text(data, validation, encoding, sample_length)
