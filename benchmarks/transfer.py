@@ -81,14 +81,14 @@ def text_choices(folder: Path) -> dict[str, float]:
     """Validation, in bits per character, with several learning rates."""
     model, default = language_model_of_a_book(folder / "book.gatewise"), 1e-2
     rates = (default, default * RATE, default * RATE**2)
-    return {f"rate {rate:.3g}": text_fit(10, model, learning_rate=rate)["validation"] for rate in rates}
+    return {f"rate {rate:.3g}": text_fit(10, model, learning_rate=rate, epochs=10)["validation"] for rate in rates}
 
 
 def language_model_of_sentences(path: Path) -> Path:
     if path.exists():
         return path
     text = "\n".join(sentence for _, sentence in lines_of("train"))
-    options = {"tokens": "words", "hidden_size": 128, "num_layers": 1, "vocabulary_size": 6000, "epochs": 8, "seed": 1}
+    options = {"tokens": "words", "hidden_size": 128, "num_layers": 1, "vocabulary_size": 6000, "epochs": 4, "seed": 1}
     Generator(**options).fit(io.StringIO(text), output=path, verbose=1)
     return path
 
@@ -123,11 +123,12 @@ def sentences(folder: Path) -> dict[str, Any]:
 def sentences_choices(folder: Path) -> dict[str, Any]:
     """Accuracy on the development sentences of several ways of reading, and rates."""
     model, found = language_model_of_sentences(folder / "sentences.gatewise"), {}
-    found["from scratch"] = sentences_fit(10, "dev", None)
+    found["from scratch"] = sentences_fit(10, "dev", None, ensemble=1)
     for bidirectional in (True, False):
         for rate in (2e-3, 2e-3 * RATE):
             name = f"bidirectional {bidirectional}, rate {rate:.2g}"
-            found[name] = sentences_fit(10, "dev", model, bidirectional=bidirectional, learning_rate=rate)
+            options = {"bidirectional": bidirectional, "learning_rate": rate, "ensemble": 1}
+            found[name] = sentences_fit(10, "dev", model, **options)
     return found
 
 

@@ -73,6 +73,11 @@ class Start:
             raise OptionError(
                 f"'{name}' is a model of the task '{model.task}'; {estimator.task} goes on from {' or '.join(possible)}"
             )
+        if model.compressed_ is not None:
+            raise OptionError(
+                f"'{name}' is compressed, and training does not go on from rounded weights. "
+                "Go on from the model that it was made from"
+            )
         if not (weights := model._weights()):
             raise OptionError(f"'{name}' was made with only='plain' and has no network to go on from")
         settings = estimator._settings_of(model)
