@@ -81,7 +81,8 @@ class Start:
         if not (weights := model._weights()):
             raise OptionError(f"'{name}' was made with only='plain' and has no network to go on from")
         settings = estimator._settings_of(model)
-        return cls(model, name, model._digest, *estimator._offered(model, weights), settings)
+        offered, axes = estimator._offered(model, weights)
+        return cls(model, name, model._digest, offered, axes, settings)
 
     def into(self, network: Any, axes: Axes, averaged: Sequence[str], recomputed: Sequence[str]) -> Kept:
         """Give a new network, a `torch.nn.Module` on the CPU, the weights that fit it.

@@ -29,8 +29,8 @@ def axes_of(network: Block, inputs: Inputs, targets: Targets) -> Axes:
             read += [("spelling", place) for place in range(2 * SPELLING_SIZE)]
     read += _numbers(inputs)
     for place, (column, part) in enumerate(zip(inputs.categories, member.parts["categories"], strict=True)):
-        levels: list[Any] = [(column.name, level) for level in (UNKNOWN, *column.levels)]
-        found |= row_names(levels, f"categories.{place}.weight")
+        known: list[Any] = [UNKNOWN, *column.levels]
+        found |= row_names([(column.name, level) for level in known], f"categories.{place}.weight")
         read += [(column.name, feature) for feature in range(part.size)]
     outputs = [str(name) for name in targets.classes] or [targets.columns]
     return {
