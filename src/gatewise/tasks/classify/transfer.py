@@ -32,7 +32,7 @@ def axes_of(network: Block, inputs: Inputs, targets: Targets) -> Axes:
         known: list[Any] = [UNKNOWN, *column.levels]
         found |= row_names([(column.name, level) for level in known], f"categories.{place}.weight")
         read += [(column.name, feature) for feature in range(part.size)]
-    outputs = [str(name) for name in targets.classes] or [targets.columns]
+    outputs = [*map(str, targets.classes)] or ["number"]
     return {
         **found,
         **input_axes(member.parts["layers"], "layers.", read),
