@@ -150,7 +150,14 @@ def test_every_option_reaches_the_estimator(call, folder, rhyme):
     rest = {"variational_dropout": True, "tie_weights": False, "freeze_vectors": True, "split": [0.8, 0.1, 0.1]}
     of_numbers = dict.fromkeys(("key", "time", "columns", "mixtures"))
     of_tables = dict.fromkeys(("separator", "header", "decimal", "thousands", "missing"))
-    left_out = {"memorise": False, "only": None, "group": None, "schedule": "cosine", "precision": "auto"}
+    left_out = {
+        "memorise": False,
+        "only": None,
+        "freeze": None,
+        "group": None,
+        "schedule": "cosine",
+        "precision": "auto",
+    }
     assert options == given | rest | of_numbers | of_tables | left_out
 
 

@@ -24,7 +24,7 @@ ESTIMATORS = [Captioner, Classifier, Detector, Forecaster, Generator, Sequential
 # Of options alone, or what learns.
 NEED_NOTHING = {
     *("fit", "fit_predict", "load", "get_params", "set_params", "check", "check_values", "check_kind", "find_cell"),
-    *("plain_options", "data_at", "opened", "report", "reads_numbers", "csv_format", "given_rate", "of"),
+    *("plain_options", "data_at", "opened", "report", "reads_numbers", "csv_format", "rate_or", "begun", "of"),
 }
 GIVEN = {"texts": ["a"], "data": [[1.0, 2.0]], "path": "model.gatewise", "picture": "picture.png", "metrics": {}}
 

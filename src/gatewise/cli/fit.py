@@ -33,6 +33,14 @@ _OURS = {  # options that the command of every task has, whatever its estimator
         bool,
         typer.Option("--resume", help="Continue from the checkpoint beside the model file.", rich_help_panel=_FILES),
     ],
+    "start_from": Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Go on from this model, with its weights, sizes and vocabulary; see docs/transfer.md.",
+            rich_help_panel=_FILES,
+        ),
+    ],
     "plot": Annotated[
         Path | None, typer.Option(help="Draw the loss curve to this PNG or SVG file.", rich_help_panel=_FILES)
     ],
@@ -44,7 +52,7 @@ _OURS = {  # options that the command of every task has, whatever its estimator
     "json": Json,
 }
 # Parameters of `fit` that this module sets itself.
-ABOUT_FIT = {"output", "resume", "progress", "verbose", "watch", "sample_length"}
+ABOUT_FIT = {"output", "resume", "progress", "verbose", "watch", "start_from", "sample_length"}
 
 
 def __getattr__(task: str) -> Callable[..., None]:
@@ -61,7 +69,7 @@ def _verb(task: str) -> Callable[..., None]:
     reading = derived.of_function(estimator.fit, _FILES, without=ABOUT_FIT)
     parameters = {"data": inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, annotation=data_of(estimator))}
     for name, annotation in _OURS.items():
-        default = None if name in ("output", "plot", "watch") else False
+        default = None if name in ("output", "start_from", "plot", "watch") else False
         parameters[name] = inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
         )
@@ -76,7 +84,7 @@ def _verb(task: str) -> Callable[..., None]:
             estimator.data_at(paths),
             given["output"] or Path(f"{stem(paths[0])}.gatewise"),
             derived.read(estimator.fit, {name: given[name] for name in reading}),
-            **{name: given[name] for name in ("force", "resume", "plot", "watch", "quiet", "json")},
+            **{name: given[name] for name in ("force", "resume", "start_from", "plot", "watch", "quiet", "json")},
         )
 
     verb.__doc__ = f"""{inspect.cleandoc(estimator.__doc__ or "").partition(chr(10))[0]}
@@ -101,6 +109,7 @@ def train(
     *,
     force: bool = False,
     resume: bool = False,
+    start_from: Path | None = None,
     plot: Path | None = None,
     watch: Path | None = None,
     quiet: bool = False,
@@ -137,7 +146,15 @@ def train(
 
     if not quiet and "sample_length" in inspect.signature(estimator.fit).parameters:
         reading = {**reading, "sample_length": 300}
-    estimator.fit(data, output=target, resume=resume, progress=partial(choose, quiet), watch=watch, **reading)
+    estimator.fit(
+        data,
+        output=target,
+        resume=resume,
+        progress=partial(choose, quiet),
+        watch=watch,
+        start_from=start_from,
+        **reading,
+    )
     outcome = estimator.outcome_
     if plot is not None:
         try:

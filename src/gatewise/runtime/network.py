@@ -93,8 +93,13 @@ class ExactLinear:
     inputs: int
     outputs: int
 
+    @property
+    def layers(self) -> Recurrent:
+        """The recurrent layer whose weights these are."""
+        return Recurrent(cell=product, input_size=self.inputs, hidden_size=self.outputs)
+
     def weights(self) -> Weights:
-        return Recurrent(cell=product, input_size=self.inputs, hidden_size=self.outputs).weights()
+        return self.layers.weights()
 
 
 @dataclass(frozen=True)

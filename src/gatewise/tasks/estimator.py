@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -25,7 +26,7 @@ from ..runtime.streams import Live, Streams
 from ..terminal import shown
 from .document import Provenance, TrainedOn, options_of, read_sized, weights_of
 from .fields import document_of, refuse_old_name
-from .options import CommonOptions
+from .options import RATE, CommonOptions, names
 from .verdict import sentence
 
 if TYPE_CHECKING:
@@ -37,9 +38,11 @@ if TYPE_CHECKING:
     from ..watch.advice import Advice
     from .fitting import Prepared
     from .stress import Stressed
+    from .transfer import Axes, Kept, Start
 
 D = TypeVar("D")
 T = TypeVar("T")
+N = TypeVar("N", bound="nn.Module")
 
 
 class Estimator(CommonOptions, ABC):
@@ -63,6 +66,12 @@ class Estimator(CommonOptions, ABC):
 
     # Help of DATA on the command line, where `fit` takes several files, and else "".
     several_files: ClassVar[str] = ""
+
+    # What a model goes on from, see `transfer`.
+    encoders_from: ClassVar[tuple[str, ...]] = ()  # other tasks, whose layers can read for this one
+    _shaping: ClassVar[tuple[str, ...]] = ("hidden_size", "num_layers")  # options that decide the shapes of weights
+    _averaged: ClassVar[tuple[str, ...]] = ()  # weights whose new rows begin at the mean of the others
+    _recomputed: ClassVar[tuple[str, ...]] = ()  # weights that follow from the data, and are not taken
 
     model_: Any
     metrics_: dict[str, Any]
@@ -252,6 +261,34 @@ class Estimator(CommonOptions, ABC):
         read(data, document["training"]["data"], "training.data")
         return read_sized(document, kind, type(self))
 
+    # Going on from a model; see `transfer`.
+
+    _start: Start | None = None  # while `fit` runs
+    _settled: Mapping[str, Any] = MappingProxyType({})  # options that the last fit took from a model
+    _kept: Kept | None = None
+
+    def _settings_of(self, model: Any) -> dict[str, Any]:
+        """Options that a model to go on from decides, with its values."""
+        found = {name: vars(model.sizing_).get(name, getattr(model, name)) for name in self._shaping}
+        return {"cell": model.cell, **found}
+
+    def _offered(self, model: Any, weights: Mapping[str, np.ndarray]) -> tuple[Mapping[str, np.ndarray], Axes]:
+        """The weights of a model to go on from under the names that they have here, and what their places are."""
+        return weights, model._axes()
+
+    def _axes(self) -> Axes:
+        """What the places of weights are, where that may differ from model to model."""
+        return {}
+
+    def begun(self, network: N) -> N:
+        """A new network with the weights of the model to go on from, and with what is frozen; or just as it is."""
+        from .transfer import freeze
+
+        if self._start is not None:
+            self._kept = self._start.into(network, self._axes(), self._averaged, self._recomputed)
+            freeze(network, names(self.freeze))
+        return network
+
     @property
     def _tied(self) -> Mapping[str, str]:
         """Weights that are the same as another one -> that one. Model files hold only the latter."""
@@ -271,20 +308,25 @@ class Estimator(CommonOptions, ABC):
         progress: ProgressFor | None,
         verbose: int,
         watch: str | os.PathLike[str] | None,
+        start_from: Any,
     ) -> Self:
         """What every `fit` does: train what `prepare` hands over. See `fitting.fit`."""
         started = time.monotonic()  # importing torch takes seconds
         from ..training import choose
         from .fitting import Run, fit
 
+        self._begin_from(start_from)
         self._read_digest = self.compressed_ = None
-        if self._instead is not None:
-            self._instead(prepare)
-            return self
         if progress is None and verbose:
             progress = partial(choose, False)
         run = Run(output=output, resume=resume, progress=progress, watch=watch, started=started)
-        fit(self, prepare, run)
+        try:
+            if self._instead is not None:
+                self._instead(prepare)
+                return self
+            fit(self, prepare, run)
+        finally:
+            self._start = None
         if verbose and (line := self.verdict(self.metrics_)):
             print(shown(line), file=sys.stderr)
         if verbose and self.advice_:
@@ -310,6 +352,26 @@ class Estimator(CommonOptions, ABC):
         finally:
             del self._instead
         return found[0]
+
+    def _begin_from(self, given: Any) -> None:
+        """Read the model to go on from, if there is one, and give open options its values."""
+        from .transfer import Start, settle
+
+        for name, value in self._settled.items():  # by an earlier fit
+            if getattr(self, name) is value:
+                setattr(self, name, type(self)().get_params()[name])
+        self._settled, self._rate_factor, self._start = {}, 1.0, None
+        if given is None:
+            if self.freeze:
+                raise OptionError(f"freeze={','.join(names(self.freeze))} keeps parts of a model. Name it: start_from")
+            return
+        if self.only == "plain":
+            raise OptionError('only="plain" trains no network, so nothing goes on from a model. Leave one of them out')
+        if getattr(self, "vectors", None) is not None:
+            raise OptionError("the embeddings of a model that is gone on from are its own. Leave out vectors")
+        self._start = Start.of(given, self)
+        self._settled = settle(self, self._start)
+        self._rate_factor = RATE
 
     def verdict(self, metrics: Mapping[str, Any]) -> str:
         """Whether the network earned its place in these metrics of `fit` or `evaluate`, as a sentence."""

@@ -23,14 +23,14 @@ from ..errors import ModelFileError, OptionError
 from ..files import TemporaryFolder, only_run
 from ..native.library import _native
 from ..randomness import built
-from ..training import Budget, Outcome, Plan, Silent, TrainingStopped, train
+from ..training import Before, Budget, Outcome, Plan, Silent, TrainingStopped, train
 from ..training.history import by_name, read
 from ..training.race import is_worth, steps_each
 from ..watch.advice import advice
 from ..watch.look import Look
-from .announcement import announcement, counted, settings
+from .announcement import announcement, counted, listed, settings
 from .budgeting import ending, fitted, preset_of, used
-from .options import IN_BFLOAT16, PRECISIONS
+from .options import IN_BFLOAT16, PRECISIONS, names
 from .prepared import Fittable as Fittable
 from .prepared import Prepared as Prepared
 
@@ -133,7 +133,7 @@ def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run:
         budget = None
         if estimator.minutes is not None and run.resume:
             estimator.choose_preset(preset_of(bundle.checkpoint_of(path)))
-        sized = prepare()
+        sized = _beginning(estimator, prepare)
         prepared = sized()
         if estimator.only == "plain":
             _keep_plain(estimator, prepared, run)
@@ -144,12 +144,23 @@ def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run:
         _train(estimator, prepared, run, path, budget)
 
 
+def _beginning(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]]) -> Callable[[], Prepared]:
+    """Read the data; what is then prepared builds networks that begin as the model that is gone on from, if any is."""
+    sized = prepare()
+
+    def ready() -> Prepared:
+        prepared = sized()
+        return replace(prepared, build=lambda: estimator.begun(prepared.build()))
+
+    return ready
+
+
 def look(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]]) -> tuple[Prepared, int]:
     """How an estimator understands its data and is sized, and the threads that it would train with."""
     estimator.check()
     estimator.choose_preset(None)
     with _own_threads(estimator):
-        return prepare()(), torch.get_num_threads()
+        return _beginning(estimator, prepare)(), torch.get_num_threads()
 
 
 def attempt(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], trial: Trial) -> Outcome:
@@ -162,7 +173,7 @@ def attempt(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], 
     estimator.check()
     estimator.choose_preset(None)
     with _own_threads(estimator):
-        prepared = prepare()()
+        prepared = _beginning(estimator, prepare)()
         estimator.model_ = built(trial.seed, prepared.build)
         identity = _identity(estimator, prepared)
         if trial.seed != estimator.seed:
@@ -270,6 +281,7 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path, budget
     stopped: TrainingStopped | None = None
     started = time.time()
     progress = run.progress(prepared.unit, prepared.per_step) if run.progress else Silent()
+    before = None if estimator._start is None else Before.of(estimator.model_, prepared.validation)
     look = None if run.watch is None else Look(run.watch, f"{estimator.task}: {prepared.data['name']}")
     try:
         estimator.outcome_ = train(
@@ -293,6 +305,8 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path, budget
         stopped, estimator.outcome_ = error, error.outcome
         if error.outcome.step == 0 and not error.outcome.race:  # nothing was learned, so there is nothing to keep
             raise
+    if before is not None:
+        estimator.outcome_ = before.unless_better(estimator.model_, estimator.outcome_, progress.note)
     estimator.history_ = by_name(bundle.metrics_of(path))
     estimator.advice_ = []
     if look is not None and estimator.history_["step"]:
@@ -354,6 +368,8 @@ def _identity(estimator: Fittable, prepared: Prepared) -> dict[str, Any]:
     own = {"equations": digest[:12], "threads": torch.get_num_threads(), "data": prepared.data["fingerprint"]}
     if prepared.pretrained is not None:
         own["vectors"] = prepared.pretrained.vectors.digest
+    if estimator._start is not None:
+        own["from"] = estimator._start.digest
     return {**options, **prepared.identity, **own}
 
 
@@ -381,6 +397,7 @@ def _entries(
     given = {name: options[name] for name in ("hidden_size", "num_layers") if options.get(name) is not None}
     return {
         "data": f"{data['name']}: {', '.join(counts)}",
+        **_start_text(estimator),
         **prepared.understood,
         **({} if prepared.pretrained is None else {"vectors": prepared.pretrained.entry}),
         "network": ", ".join(filter(None, [estimator.find_cell().name, settings(given), counted(weights, "weights")])),
@@ -400,6 +417,14 @@ def _entries(
     }
 
 
+def _start_text(estimator: Fittable) -> dict[str, str]:
+    """What is kept of the model that is gone on from, as an entry."""
+    if estimator._start is None:
+        return {}
+    frozen = f"; frozen: {listed(names(estimator.freeze))}" if estimator.freeze else ""
+    return {"goes on from": f"{estimator._start.name}: {estimator._kept}{frozen}"}
+
+
 def _rate_text(plan: Plan, options: Mapping[str, Any], with_rate: bool) -> str:
     """ ", learning rate 0.003, schedule-free, in bfloat16", what is usual left out."""
     found = ""
@@ -416,9 +441,11 @@ def _provenance(estimator: Fittable, prepared: Prepared, started: float, regular
     """How a model came about, for its file."""
     outcome: Outcome = estimator.outcome_
     validation = prepared.validated or prepared.loss
+    start, kept = estimator._start, estimator._kept
     return {
         "data": prepared.data,
         **({} if prepared.pretrained is None else {"vectors": prepared.pretrained.provenance}),
+        **({} if start is None or kept is None else {"from": start.document(kept)}),
         "loss": {"training": prepared.loss, "validation": validation, "regularised": regularised},
         "history": estimator.history_,
         "seed": estimator.seed,

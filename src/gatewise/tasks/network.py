@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -79,6 +79,15 @@ class TokenDropout(nn.Module):
         return tokens.masked_fill(drawn < (self.rates[tokens] if self.rates.dim() else self.rates), self.unknown)
 
 
+class BatchNormalisation(nn.BatchNorm2d):
+    """Of torch's own, whose running means stay as they are once it is frozen."""
+
+    frozen = False
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(mode and not self.frozen)
+
+
 def _recurrent(part: network.Recurrent) -> Recurrent:
     return Recurrent(
         part.cell,
@@ -143,7 +152,7 @@ MODULES: dict[type, Callable[..., nn.Module]] = {
     network.AdditiveAttention: lambda part: AdditiveAttention(part.query_size, part.key_size, part.attention_size),
     network.MultiplicativeAttention: lambda part: MultiplicativeAttention(part.query_size, part.key_size),
     network.Convolution: lambda part: nn.Conv2d(part.inputs, part.outputs, 3, part.stride, padding=1, bias=False),
-    network.BatchNormalisation: lambda part: nn.BatchNorm2d(part.channels),
+    network.BatchNormalisation: lambda part: BatchNormalisation(part.channels),
     network.CRF: lambda part: CRF(part.labels, part.allowed),
     network.Tanh: lambda part: nn.Tanh(),
     network.ReLU: lambda part: nn.ReLU(),

@@ -36,6 +36,8 @@ SCHEDULES = ("cosine", "schedule-free")
 PRESETS = {"small": (0.5, 0.5), "medium": (1.0, 1.0), "large": (1.5, 1.5)}
 LEAST_VOCABULARY = {"words": 3, "byte-pairs": 256}  # two special tokens and a word; every byte
 
+RATE = 1 / 3  # of its default, a learning rate of what goes on from a model; see benchmarks/transfer.py
+
 Columns = str | Sequence[str] | None  # names of columns: one, several with commas between, or a list
 
 
@@ -139,6 +141,11 @@ class CommonOptions(CSVOptions):
         check=SIZE,
         off="never",
     )
+    freeze: Columns = option(
+        default=None,
+        help="Comma-separated parts that stay as they are in the model that is gone on from, as `gatewise info "
+        '--layers` names them, such as "embedding", or "layers.0" for the first of several.',
+    )
     only: str | None = option(
         default=None,
         help='"plain" trains no network, and keeps the plain methods alone.',
@@ -176,10 +183,13 @@ class CommonOptions(CSVOptions):
         """Let this preset count; None for the one that was given."""
         self._preset = preset
 
-    @property
-    def given_rate(self) -> float | None:
-        """The learning rate that the user gave, None if it was left open or is to be found."""
-        return None if self.learning_rate in (None, "auto") else float(self.learning_rate or 0)
+    _rate_factor = 1.0  # of default rates; an estimator has its own while it goes on from a model
+
+    def rate_or(self, default: float) -> float:
+        """The learning rate that the user gave or, if it was left open or is to be found, the default."""
+        if self.learning_rate in (None, "auto"):
+            return float(default) * self._rate_factor
+        return float(self.learning_rate or 0)
 
     def find_cell(self) -> Cell:
         """The cell that `cell` is or names. OptionError if there is none of that name."""
@@ -333,7 +343,8 @@ def given_or(option: Any, default: Any) -> Any:
 
 def sized(options: CommonOptions, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Sizes and rates by name, as the user gave them, in the type of the default; or else the default."""
-    given = {name: getattr(options, name) for name in defaults} | {"learning_rate": options.given_rate}
+    rate = options.rate_or(defaults["learning_rate"])
+    given = {name: getattr(options, name) for name in defaults} | {"learning_rate": rate}
     return {name: default if given[name] is None else type(default)(given[name]) for name, default in defaults.items()}
 
 

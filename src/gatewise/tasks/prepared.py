@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ..algebra import Cell
     from ..training import Batches, Outcome, Plan, Trainable
     from ..watch.advice import Advice
+    from .options import Columns
+    from .transfer import Kept, Start
     from .vectors import Pretrained
 
 
@@ -23,12 +25,15 @@ class Fittable(Protocol):
     preset: str | None
     seed: int
     only: str | None
+    freeze: Columns
     model_: Any
     metrics_: dict[str, Any]
     outcome_: Outcome
     provenance_: dict[str, Any]
     history_: dict[str, list[float]]
     advice_: list[Advice]
+    _start: Start | None
+    _kept: Kept | None
 
     def check(self) -> None: ...
 
@@ -37,6 +42,7 @@ class Fittable(Protocol):
 
     def choose_preset(self, preset: str | None) -> None: ...
     def find_cell(self) -> Cell: ...
+    def begun(self, network: Any) -> Any: ...
     def plain_options(self) -> dict[str, Any]: ...
     def save(self, path: str | os.PathLike[str]) -> None: ...
 

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .before import Before as Before
     from .loop import Outcome as Outcome
     from .loop import TrainingStopped as TrainingStopped
     from .loop import load_driver as load_driver
@@ -23,6 +24,7 @@ _HOME = {  # public name -> module it lives in; torch and Lightning are imported
     "Bar": "progress",
     "Batches": "trainable",
     "Budget": "pace",
+    "Before": "before",
     "Lines": "progress",
     "ProgressFor": "progress",
     "Outcome": "loop",

@@ -55,6 +55,15 @@ class Vocabulary(ABC):
     @abstractmethod
     def __len__(self) -> int: ...
 
+    @property
+    @abstractmethod
+    def symbols(self) -> Sequence[str]:
+        """What each id stands for, in their order: the same in any vocabulary of this kind."""
+
+    @abstractmethod
+    def extended(self, other: Self) -> Self:
+        """This vocabulary and what another one has beyond it."""
+
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """A JSON document from which `vocabulary_from_json` makes an equal vocabulary."""
@@ -146,6 +155,13 @@ class Characters(Vocabulary):
     def __len__(self) -> int:
         return len(self.characters)
 
+    @property
+    def symbols(self) -> Sequence[str]:
+        return self.characters
+
+    def extended(self, other: Self) -> Self:
+        return type(self)(self.characters + other.characters)
+
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "characters": self.characters}
 
@@ -234,6 +250,14 @@ class Words(Vocabulary):
     def __len__(self) -> int:
         return len(self.words)
 
+    @property
+    def symbols(self) -> Sequence[str]:
+        return self.words
+
+    def extended(self, other: Self) -> Self:
+        own, more = self.words[len(self.SPECIAL) :], other.words[len(self.SPECIAL) :]
+        return type(self)(dict.fromkeys([*own, *more]))
+
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "words": list(self.words[2:])}
 
@@ -317,6 +341,14 @@ class BytePairs(Vocabulary):
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        return [*self.tokens]
+
+    def extended(self, other: Self) -> Self:
+        """This vocabulary: it can write any text, and other merges would cut known words into other tokens."""
+        return self
 
     def to_json(self) -> dict[str, Any]:
         model = {"type": "BPE", "vocab": self.tokens, "merges": [list(pair) for pair in self.merges]}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -25,6 +25,7 @@ from ..estimator import Estimator
 from ..options import given_or, names
 from ..report import text_report
 from ..stress import Stressed
+from ..transfer import Axes, row_names
 from .architecture import architecture, image_encoder
 from .baselines import Plain, most_frequent
 from .document import Data, Document
@@ -69,6 +70,8 @@ class Captioner(Estimator, CaptionOptions):
 
     task: ClassVar[str] = "caption"
     kind: ClassVar[str] = ""
+    _shaping: ClassVar[tuple[str, ...]] = ("channels", "embedding_size", "hidden_size", "num_layers", "image_size")
+    _averaged: ClassVar[tuple[str, ...]] = ("embedding.weight", "output.weight", "output.bias")
 
     plain_: Plain | None = None
 
@@ -86,6 +89,7 @@ class Captioner(Estimator, CaptionOptions):
         progress: ProgressFor | None = None,
         verbose: int = 0,
         watch: str | os.PathLike[str] | None = None,
+        start_from: Any = None,
     ) -> Self:
         """Train on images with captions.
 
@@ -107,6 +111,8 @@ class Captioner(Estimator, CaptionOptions):
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
             watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
                 see docs/watch.md. No bit of the training depends on it.
+            start_from: Model file or fitted estimator to go on from, with its weights, sizes and vocabulary; see
+                docs/transfer.md.
 
         Raises:
             DataError: The data cannot be read, or has no captions.
@@ -122,6 +128,7 @@ class Captioner(Estimator, CaptionOptions):
             progress,
             verbose,
             watch,
+            start_from,
         )
 
     def _prepare(
@@ -144,6 +151,8 @@ class Captioner(Estimator, CaptionOptions):
         tokens = CaptionTokens.learn(
             train.captions, max_size=self.vocabulary_size, min_frequency=int(self.min_frequency)
         )
+        if self._start is not None:
+            tokens = replace(tokens, vocabulary=self._start.model.tokens_.vocabulary.extended(tokens.vocabulary))
         self.inputs_, self.tokens_, self.most_frequent_ = inputs, tokens, most_frequent(train.captions)
         self.plain_ = Plain.learn(train, parts.get("validation"))
         return partial(self._sized, whole, parts, counts, bool(listed))
@@ -328,6 +337,10 @@ class Captioner(Estimator, CaptionOptions):
         from .network import CaptionNetwork
 
         return CaptionNetwork(self._architecture())
+
+    def _axes(self) -> Axes:
+        words = [*self.tokens_.vocabulary.symbols, ("start",), ("end",)]
+        return row_names(words, "embedding.weight", "output.weight", "output.bias")
 
     def _architecture(self) -> Block:
         chosen, cell, inputs = self.sizing_, self.find_cell(), self.inputs_

@@ -30,6 +30,7 @@ from ..document import taken
 from ..estimator import Estimator
 from ..options import names
 from ..stress import Stressed
+from ..transfer import Axes
 from ..vectors import Pretrained
 from .architecture import Shape, architecture
 from .baselines.method import Examples
@@ -46,6 +47,7 @@ from .split import Parts, folds_of, split_sequences, validation_rows
 from .statistics import learn_inputs
 from .stream import LiveClasses, reads_on
 from .targets import Targets, target_columns
+from .transfer import axes_of, known_inputs, offered_by, settings_of
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
@@ -80,6 +82,10 @@ class Classifier(Estimator, ClassifyOptions):
 
     task: ClassVar[str] = "classify"
     kind: ClassVar[str] = "classifier"
+    encoders_from: ClassVar[tuple[str, ...]] = ("generate",)
+    _shaping: ClassVar[tuple[str, ...]] = (
+        *("embedding_size", "hidden_size", "num_layers", "stride", "ensemble", "bidirectional", "pooling"),
+    )
 
     def fit(
         self,
@@ -94,6 +100,7 @@ class Classifier(Estimator, ClassifyOptions):
         progress: ProgressFor | None = None,
         verbose: int = 0,
         watch: str | os.PathLike[str] | None = None,
+        start_from: Any = None,
     ) -> Self:
         """Learn.
 
@@ -112,6 +119,8 @@ class Classifier(Estimator, ClassifyOptions):
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
             watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
                 see docs/watch.md. No bit of the training depends on it.
+            start_from: Model file or fitted estimator to go on from, with its weights, sizes and vocabulary; see
+                docs/transfer.md.
 
         Raises:
             DataError: The data cannot be read, a target is missing, or there are not two classes.
@@ -120,7 +129,13 @@ class Classifier(Estimator, ClassifyOptions):
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
         return self._fit(
-            lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose, watch
+            lambda: self._prepare(data, y, validation, query, encoding),
+            output,
+            resume,
+            progress,
+            verbose,
+            watch,
+            start_from,
         )
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Callable[[], Prepared]:
@@ -345,12 +360,27 @@ class Classifier(Estimator, ClassifyOptions):
             tokens=self.tokens,
             vocabulary_size=self.vocabulary_size,
             min_frequency=int(self.min_frequency),
+            known=None if self._start is None else known_inputs(self._start.model),
         )
         chosen = sizing(self, inputs, len(rows), inputs.typical_length(data))
         pretrained = Pretrained.read(self, self.embedding_size, inputs.word_counts)
         if pretrained is not None:
             chosen = replace(chosen, embedding_size=pretrained.vectors.width)
         return inputs.with_stride(chosen.stride), chosen, pretrained
+
+    def _settings_of(self, model: Any) -> dict[str, Any]:
+        if model.task == self.task:
+            text = model.inputs_.text
+            return {**super()._settings_of(model), **({} if text is None else {"tokens": text.tokens})}
+        return settings_of(model)
+
+    def _offered(self, model: Any, weights: Mapping[str, np.ndarray]) -> tuple[Mapping[str, np.ndarray], Axes]:
+        if model.task == self.task:
+            return super()._offered(model, weights)
+        return offered_by(model, weights)
+
+    def _axes(self) -> Axes:
+        return axes_of(self._architecture(), self.inputs_, self.targets_)
 
     def _parts_again(self, data: Sequences) -> Parts:
         """The parts of the training data, as they were."""

@@ -6,6 +6,7 @@ U different spellings.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any
@@ -86,6 +87,11 @@ class Category:
         if len(self.counts) not in (0, len(self.levels)):
             raise ValueError(f"it has {len(self.counts)} counts for {len(self.levels)} levels")
 
+    def extended(self, other: Category) -> Category:
+        """The same column of other data, with these levels and then those that are new, counted in both."""
+        levels, counts = extended(self.levels, self.counts, other.levels, other.counts)
+        return replace(other, levels=levels, counts=counts)
+
     def ids(self, column: Column) -> np.ndarray:
         """(n,) int64."""
         place = {level: number for number, level in enumerate(self.levels, 1)}
@@ -124,6 +130,12 @@ class Text:
             raise ValueError(f"it has {len(self.counts)} counts for {len(self.words)} words")
         object.__setattr__(self, "_word_ids", {word: number for number, word in enumerate(self.words, 2)})
         object.__setattr__(self, "_character_ids", {letter: number for number, letter in enumerate(self.characters, 2)})
+
+    def extended(self, other: Text) -> Text:
+        """The text of other data, with these words and letters and then those that are new, counted in both."""
+        words, counts = extended(self.words, self.counts, other.words, other.counts)
+        letters = "".join(dict.fromkeys(self.characters + other.characters)) if other.tokens == "both" else ""
+        return replace(other, words=words, counts=counts, characters=letters)
 
     def cut(self, data: Sequences) -> list[list[str]]:
         """The tokens of each sequence. An empty text has one, the empty word, which is in no vocabulary."""
@@ -331,6 +343,18 @@ class Inputs:
     def to_json(self) -> dict[str, Any]:
         text = None if self.text is None else {k: v for k, v in asdict(self.text).items() if not k.startswith("_")}
         return {**asdict(self), "text": text}
+
+
+def extended(
+    names: Sequence[str], counts: Sequence[int], others: Sequence[str], more: Sequence[int]
+) -> tuple[list[str], list[int]]:
+    """Names and then those of others that are new; and how often each was counted, none if it is not known of all."""
+    every = [*dict.fromkeys([*names, *others])]
+    if len(counts) < len(names) or len(more) < len(others):
+        return every, []
+    total = Counter(dict(zip(names, counts, strict=True)))
+    total.update(dict(zip(others, more, strict=True)))
+    return every, [total[name] for name in every]
 
 
 def pieces(data: Sequences, rows: np.ndarray, size: int = _PIECE) -> Iterator[Sequences]:

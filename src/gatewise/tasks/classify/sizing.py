@@ -95,7 +95,7 @@ def sizing(options: ClassifyOptions, inputs: Inputs, sequences: int, typical_len
         dropout=dropout,
         input_dropout=dropout if table is ROWS else 0.0,
         augmentation=float(given_or(options.augmentation, 1.0 if table is SERIES and sequences <= 20_000 else 0.0)),
-        learning_rate=float(given_or(options.given_rate, row.learning_rate)),
+        learning_rate=options.rate_or(row.learning_rate),
         epochs=float(given_or(options.epochs, max(1.0, row.examples / sequences) * longer)),
         batch_size=batch,
     )

@@ -25,12 +25,14 @@ def learn_inputs(
     tokens: str | None = None,
     vocabulary_size: int | None = None,
     min_frequency: int = 1,
+    known: Inputs | None = None,
 ) -> Inputs:
     """Learn from these training sequences what is read, and how.
 
     Args:
         without: Columns that are not read.
         tokens: As in `Text`. None: both, or words alone where they are single characters, as in Chinese.
+        known: What a model reads that is gone on from: its words, letters and levels are kept, and counted on.
 
     Raises:
         DataError: There is nothing to read, or text stands beside columns with steps.
@@ -52,14 +54,17 @@ def learn_inputs(
             used: Counter[int] = Counter()
             for piece in pieces(_only(data, column.name), rows):
                 used.update(np.asarray(piece.column(column.name).values).tolist())
-            known = [code for code in range(len(column.levels)) if used[code]]
-            levels, counts = [column.levels[code] for code in known], [used[code] for code in known]
-            categories.append(Category(column.name, per_step, levels, counts))
+            codes = [code for code in range(len(column.levels)) if used[code]]
+            own = Category(column.name, per_step, [column.levels[code] for code in codes], [used[c] for c in codes])
+            before = known.categories if known is not None else []
+            categories.append(next((category.extended(own) for category in before if category.name == own.name), own))
     text = None
     if texts:
         text = _vocabulary(
             data, rows, texts, tokens=tokens, vocabulary_size=vocabulary_size, min_frequency=min_frequency
         )
+        if known is not None and known.text is not None:
+            text = known.text.extended(text)
     if not numbers and not categories and text is None:
         names = ", ".join(column.name for _, column in columns) or "none"
         raise DataError(f"{data.name}: nothing to learn from beside the target. Other columns: {names}")

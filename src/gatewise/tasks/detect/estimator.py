@@ -26,6 +26,7 @@ from ..estimator import Estimator
 from ..options import given_or, names, shares_of
 from ..report import recognised
 from ..stress import Stressed
+from ..transfer import Axes, input_axes, row_names
 from .architecture import architecture
 from .baselines import WINDOWS, z_name
 from .document import Data, Document
@@ -91,6 +92,7 @@ class Detector(Estimator, DetectOptions):
 
     task: ClassVar[str] = "detect"
     kind: ClassVar[str] = "outlier_detector"
+    _shaping: ClassVar[tuple[str, ...]] = ("hidden_size", "num_layers", "method", "distribution")
 
     def fit(
         self,
@@ -105,6 +107,7 @@ class Detector(Estimator, DetectOptions):
         progress: ProgressFor | None = None,
         verbose: int = 0,
         watch: str | os.PathLike[str] | None = None,
+        start_from: Any = None,
     ) -> Self:
         """Learn what is normal and set the threshold.
 
@@ -122,6 +125,8 @@ class Detector(Estimator, DetectOptions):
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
             watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
                 see docs/watch.md. No bit of the training depends on it.
+            start_from: Model file or fitted estimator to go on from, with its weights, sizes and vocabulary; see
+                docs/transfer.md.
 
         Raises:
             DataError: The data cannot be read, holds no numbers, or is too short.
@@ -136,6 +141,7 @@ class Detector(Estimator, DetectOptions):
             progress,
             verbose,
             watch,
+            start_from,
         )
 
     def _prepare(
@@ -230,6 +236,17 @@ class Detector(Estimator, DetectOptions):
             zoneout=float(self.zoneout),
             weight_dropout=float(self.weight_dropout),
         )
+
+    def _axes(self) -> Axes:
+        names, parts = self.channels_, self._architecture().parts
+        read = [(kind, name) for kind in ("value", "observed") for name in names]
+        given = [(kind, name) for kind in ("location", "scale") for name in names]
+        found: Axes = {}
+        for part, layers in (("predictor", "layers"), ("autoencoder", "encoder")):
+            if (block := parts[part]) is not None:
+                heads = row_names(given, f"{part}.head.weight", f"{part}.head.bias")
+                found = {**found, **heads, **input_axes(block.parts[layers], f"{part}.{layers}.", read)}
+        return found
 
     def _default_share(self) -> float:
         """The network's share, where no labels say otherwise."""

@@ -34,7 +34,7 @@ def sizing(options: DetectOptions, steps: int) -> Sizing:
     row = next(row for most, row in ROWS if steps <= most)
     return Sizing(
         hidden_size=int(given_or(options.hidden_size, row.hidden_size * wider)),
-        learning_rate=float(given_or(options.given_rate, row.learning_rate)),
+        learning_rate=options.rate_or(row.learning_rate),
         epochs=float(given_or(options.epochs, row.epochs * longer)),
         batch_size=int(given_or(options.batch_size, row.batch_size)),
     )

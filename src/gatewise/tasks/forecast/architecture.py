@@ -7,12 +7,13 @@ together, B * C where each column is a row of its own; G columns in each row. P 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...algebra import Cell
 from ...runtime.network import Block, Constant, Dropout, Linear, Recurrent, Weight
+from ..transfer import Axes, input_axes, row_names
 
 _KNOWN_AHEAD = 32  # units that join what is known ahead of a step to what was read
 _LINEAR_RATE = 0.1  # factor of the learning rate of the solved weights, which are nearly right
@@ -106,6 +107,40 @@ def architecture(
             **ahead,
         }
     )
+
+
+def axes_of(
+    network: Block, columns: Sequence[str], covariates: Sequence[str], ahead: Sequence[str], static: Sequence[str]
+) -> Axes:
+    """What the places of weights are; steps of past count back from the last one.
+
+    Args:
+        columns: Names of the target columns.
+        covariates, ahead, static: Names of the features of each step of past, of each step of future, and per series.
+    """
+    shape: Shape = network.parts["shape"]
+    own = columns if shape.joint else [""]
+    past, future = range(-shape.context_length, 0), range(shape.steps)
+    sizes = dict(network.weights())
+    learned = sizes["output.bias"][0] // (len(own) * shape.steps)
+    outputs = [(name, step, place) for name in own for step in future for place in range(learned)]
+    read: list[Any] = [(kind, name) for kind in ("before", "seen") for name in own]
+    if shape.direct:
+        patch = range(-shape.patch, 0)
+        read = [(kind, step, name) for kind in ("before", "seen") for step in patch for name in own]
+        read += [("covariate", step, name) for step in patch for name in covariates]
+    else:
+        read += [("covariate", name) for name in ahead]
+    read += [("static", name) for name in static]
+    units = [("unit", place) for place in range(shape.hidden_size)]
+    joined = [(name, place) for name in own for place in range(learned)]
+    return {
+        "moved": {0: future, 1: past},
+        **input_axes(network.parts["layers"], "layers.", read),
+        **row_names(outputs, "output.weight", "output.bias"),
+        "known.weight": {1: [*ahead, *units]},
+        **row_names(joined, "joined.weight", "joined.bias"),
+    }
 
 
 # The forward pass.

@@ -28,7 +28,8 @@ from ..estimator import Estimator
 from ..options import names
 from ..report import recognised
 from ..stress import Stressed
-from .architecture import Shape, architecture
+from ..transfer import Axes
+from .architecture import Shape, architecture, axes_of
 from .baselines.plain import Plain
 from .calibration import Calibration
 from .document import Document
@@ -79,6 +80,10 @@ class Forecaster(Estimator, ForecastOptions):
 
     task: ClassVar[str] = "forecast"
     kind: ClassVar[str] = ""
+    _shaping: ClassVar[tuple[str, ...]] = (
+        *("hidden_size", "num_layers", "scaling", "mode", "head", "joint", "quantiles"),
+    )
+    _recomputed: ClassVar[tuple[str, ...]] = ("linear", "start", "blend_weight")
 
     plain_: Plain | None
     share_: float
@@ -98,6 +103,7 @@ class Forecaster(Estimator, ForecastOptions):
         progress: ProgressFor | None = None,
         verbose: int = 0,
         watch: str | os.PathLike[str] | None = None,
+        start_from: Any = None,
     ) -> Self:
         """Train.
 
@@ -114,6 +120,8 @@ class Forecaster(Estimator, ForecastOptions):
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
             watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
                 see docs/watch.md. No bit of the training depends on it.
+            start_from: Model file or fitted estimator to go on from, with its weights, sizes and vocabulary; see
+                docs/transfer.md.
 
         Raises:
             DataError: The data cannot be read, or no series is long enough.
@@ -128,6 +136,7 @@ class Forecaster(Estimator, ForecastOptions):
             progress,
             verbose,
             watch,
+            start_from,
         )
 
     def _prepare(
@@ -293,6 +302,13 @@ class Forecaster(Estimator, ForecastOptions):
             head_of(self.head, self.quantiles).location_mask,
             {name: float(getattr(self, name)) for name in ("recurrent_dropout", "zoneout", "weight_dropout")},
         )
+
+    def _settings_of(self, model: Any) -> dict[str, Any]:
+        length = {} if self.context_length is not None else {"context_length": model.sizing_.context_length}
+        return {**super()._settings_of(model), **length}
+
+    def _axes(self) -> Axes:
+        return axes_of(self._architecture(), self.targets_, *self.inputs_.names)
 
     # What it forecasts.
 

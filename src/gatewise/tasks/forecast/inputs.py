@@ -33,6 +33,12 @@ class Inputs:
     static: Mapping[str, tuple[float, Positive] | Names]
 
     @property
+    def names(self) -> tuple[list[str], list[str], list[str]]:
+        """Names of the features of a step of past, of a step of future, and of a series, in their order."""
+        future = [*_names(self.future), *self.calendar]
+        return [*_names(self.past), *future], future, _names(self.static)
+
+    @property
     def future_width(self) -> int:
         """Features per step that are known ahead."""
         return _width(self.future) + len(self.calendar)
@@ -81,6 +87,15 @@ def encode(column: Column, how: Any, name: str) -> np.ndarray:
         raise DataError(f"column '{name}' was a number when the model was trained, and holds {column.kind} now")
     mean, std = how
     return np.nan_to_num((column.values.astype(np.float64) - mean) / std)[:, None].astype(np.float32)
+
+
+def _names(columns: Mapping[str, Any]) -> list[str]:
+    """Of each feature: the column, and the level where it stands for one."""
+    return [
+        name if level is None else f"{name}={level}"
+        for name, how in columns.items()
+        for level in (how if how and isinstance(how[0], str) else (None,))
+    ]
 
 
 def _width(columns: Mapping[str, Any]) -> int:

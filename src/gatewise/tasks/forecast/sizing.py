@@ -305,7 +305,7 @@ def _sizing(
         hidden_size=int(given_or(options.hidden_size, row.hidden_size * wider)),
         num_layers=int(options.num_layers),
         dropout=float(given_or(options.dropout, row.dropout)),
-        learning_rate=float(given_or(options.given_rate, row.learning_rate * faster)),
+        learning_rate=options.rate_or(row.learning_rate * faster),
         steps=steps,
         batch_size=batch,
         validated=validated,

@@ -32,6 +32,7 @@ from ..document import taken
 from ..estimator import Estimator
 from ..options import names, shares_of
 from ..stress import Stressed
+from ..transfer import Axes, row_names
 from ..vectors import Pretrained, word_counts, words_of
 from .architecture import Regularisation, text_architecture
 from .evaluation import generate_report
@@ -82,6 +83,8 @@ class Generator(Estimator, GenerateOptions):
 
     task: ClassVar[str] = "generate"
     kind: ClassVar[str] = ""
+    _averaged: ClassVar[tuple[str, ...]] = ("embedding.weight", "output.weight", "output.bias")
+
     several_files: ClassVar[str] = "Text files or folders, - for standard input; pen strokes; a table."
 
     numbers_: Learned | None = None
@@ -111,6 +114,7 @@ class Generator(Estimator, GenerateOptions):
         progress: ProgressFor | None = None,
         verbose: int = 0,
         watch: str | os.PathLike[str] | None = None,
+        start_from: Any = None,
         sample_length: int = 0,
     ) -> Self:
         """Learn.
@@ -130,6 +134,8 @@ class Generator(Estimator, GenerateOptions):
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
             watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
                 see docs/watch.md. No bit of the training depends on it.
+            start_from: Model file or fitted estimator to go on from, with its weights, sizes and vocabulary; see
+                docs/transfer.md.
             sample_length: Of text, tokens of a sample that is written about four times in a training; 0 for none.
 
         Raises:
@@ -139,12 +145,21 @@ class Generator(Estimator, GenerateOptions):
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
         return self._fit(
-            lambda: self._prepare(data, validation, encoding, sample_length), output, resume, progress, verbose, watch
+            lambda: self._prepare(data, validation, encoding, sample_length),
+            output,
+            resume,
+            progress,
+            verbose,
+            watch,
+            start_from,
         )
 
     def _prepare(self, data: Any, validation: Any, encoding: str, sample_length: int) -> Callable[[], Prepared]:
         """Read, split and encode."""
         numbers = self.reads_numbers(data)
+        if self._start is not None and (self._start.model.numbers_ is not None) != numbers:
+            kinds = ("numbers", "text") if numbers else ("text", "numbers")
+            raise OptionError(f"these are {kinds[0]}, and '{self._start.name}' continues {kinds[1]}. Give it such data")
         self.check_kind(numbers)
         if numbers:
             return self._prepare_numbers(data, validation, encoding)
@@ -300,6 +315,8 @@ class Generator(Estimator, GenerateOptions):
             min_frequency=int(self.min_frequency),
             validation=own or "",
         )
+        if self._start is not None:
+            vocabulary = self._start.model.vocabulary_.extended(vocabulary)
         corpus = split_text(text, name, shares, vocabulary, own)
         self.vocabulary_, self.numbers_, self.plain_ = vocabulary, None, learn_plain(vocabulary, corpus)
         self.start_ = self._start_token(corpus)
@@ -385,6 +402,21 @@ class Generator(Estimator, GenerateOptions):
         if self.numbers_ is not None:
             return self.numbers_.architecture(self)
         return text_architecture(self.find_cell(), self.sizing_, Regularisation.of(self))
+
+    def _settings_of(self, model: Any) -> dict[str, Any]:
+        numbers = model.numbers_
+        sizes = model.sizing_ if numbers is None else numbers.sizing
+        shared = ("hidden_size", "num_layers", "proj_size")
+        found = {"cell": model.cell, **{name: getattr(sizes, name) for name in shared}}
+        if numbers is not None:
+            return {**found, "mixtures": sizes.mixtures}
+        tokens = {"tokens": model.vocabulary_.kind, "tie_weights": sizes.tied}
+        return {**found, **tokens, "embedding_size": sizes.embedding_size}
+
+    def _axes(self) -> Axes:
+        if self.numbers_ is not None:
+            return self.numbers_.axes(self)
+        return row_names(self.vocabulary_.symbols, "embedding.weight", "output.weight", "output.bias")
 
     def _start_token(self, corpus: Corpus) -> int:
         """What the model reads before an empty prompt: a line end, where the text has any."""

@@ -24,10 +24,12 @@ from ...training import ProgressFor
 from ..announcement import counted, listed
 from ..answers import Answer
 from ..document import taken
+from ..encoder import encoder_settings
 from ..estimator import Estimator
 from ..fields import renamed
 from ..options import names, shares_of
 from ..stress import Stressed
+from ..transfer import Axes
 from ..vectors import Pretrained
 from .architecture import architecture
 from .baselines import Baselines
@@ -42,6 +44,7 @@ from .sizing import sizing
 from .split import FEW_SEQUENCES, split_sequences
 from .stream import LiveTags, Stream
 from .targets import Targets, check_all_labelled, target_column, target_names
+from .transfer import axes_of, known_features, offered_by
 
 if TYPE_CHECKING:
     from ...training import Plan
@@ -78,6 +81,11 @@ class Tagger(Estimator, TagOptions):
 
     task: ClassVar[str] = "tag"
     kind: ClassVar[str] = ""
+    encoders_from: ClassVar[tuple[str, ...]] = ("generate",)
+    _shaping: ClassVar[tuple[str, ...]] = (
+        *("embedding_size", "char_hidden_size", "hidden_size", "num_layers", "bidirectional", "crf"),
+    )
+    _recomputed: ClassVar[tuple[str, ...]] = ("outside_bias",)
 
     plain_: Linear | None  # the regression beside the network
     blend_: Blend
@@ -96,6 +104,7 @@ class Tagger(Estimator, TagOptions):
         progress: ProgressFor | None = None,
         verbose: int = 0,
         watch: str | os.PathLike[str] | None = None,
+        start_from: Any = None,
     ) -> Self:
         """Learn.
 
@@ -113,6 +122,8 @@ class Tagger(Estimator, TagOptions):
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
             watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
                 see docs/watch.md. No bit of the training depends on it.
+            start_from: Model file or fitted estimator to go on from, with its weights, sizes and vocabulary; see
+                docs/transfer.md.
 
         Raises:
             DataError: The data cannot be read, or nothing can be learned from it.
@@ -121,7 +132,13 @@ class Tagger(Estimator, TagOptions):
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
         return self._fit(
-            lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose, watch
+            lambda: self._prepare(data, y, validation, query, encoding),
+            output,
+            resume,
+            progress,
+            verbose,
+            watch,
+            start_from,
         )
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Callable[[], Prepared]:
@@ -368,6 +385,20 @@ class Tagger(Estimator, TagOptions):
         may_differ = self._may_differ(data) if trained.get("equal_together") else None
         return split_sequences(data, trained["shares"], int(self.seed), names(self.group), may_differ)
 
+    def _settings_of(self, model: Any) -> dict[str, Any]:
+        if model.task != self.task:
+            return encoder_settings(model)
+        scaled = {"normalise": model.features_.per_sequence} if model.features_.means else {}
+        return {**super()._settings_of(model), **scaled}
+
+    def _offered(self, model: Any, weights: Mapping[str, np.ndarray]) -> tuple[Mapping[str, np.ndarray], Axes]:
+        if model.task == self.task:
+            return super()._offered(model, weights)
+        return offered_by(model, weights)
+
+    def _axes(self) -> Axes:
+        return axes_of(self._architecture(), self.features_, self.targets_)
+
     def _uses_crf(self, targets: Targets) -> bool:
         return bool(self.bidirectional and targets.scheme) if self.crf is None else bool(self.crf)
 
@@ -387,12 +418,13 @@ class Tagger(Estimator, TagOptions):
             encode = partial(self._encoded_targets, targets)
             return Chooser(train, folds, targets, encode, ahead, chained, int(self.seed))
 
-        features = Features.learn(train, columns, ahead, bool(self.normalise))
+        before = None if self._start is None else known_features(self._start.model)
+        features = Features.learn(train, columns, ahead, bool(self.normalise), before)
         if self.normalise is None and ahead and features.means:
             # What matters is sequences of which no step was seen: validation data may be the end of the same ones.
             apart = "validation" in parts and (group is not None or sequences >= FEW_SEQUENCES)
             whole = folds if apart else folds_of(train, group, int(self.seed), whole=True)
-            scaled = Features.learn(train, columns, ahead, True)
+            scaled = Features.learn(train, columns, ahead, True, before)
             if whole and chooser(whole).clearly_better(scaled, features):
                 features = scaled
         return chooser(folds).choose(features)
@@ -456,7 +488,7 @@ class Tagger(Estimator, TagOptions):
 
         tell(f"too few steps for a validation part: {len(choice.folds)} networks, each without a part of the data")
         found = []
-        networks = fold_networks(choice.folds, pieces, build, plan, int(self.seed), batches)
+        networks = fold_networks(choice.folds, pieces, lambda: self.begun(build()), plan, int(self.seed), batches)
         for fold, held, network in zip(choice.folds, choice.held, networks, strict=False):
             net = network.without_torch()
             predictor = Predictor(net=net, options=self, features=self.features_, targets=self.targets_, schema=None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -97,6 +97,19 @@ class Words:
             _frequent(letters, 2),
             _frequent(pairs, 2),
             ahead,
+        )
+
+    def extended(self, other: Words) -> Words:
+        """A column of other data, with what is known here and then what is new, and words counted in both."""
+        total = Counter(dict(zip(self.parts["word"], self.counts, strict=True)))
+        total.update(dict(zip(other.parts["word"], other.counts, strict=True)))
+        parts = {name: _union(self.parts.get(name, []), known) for name, known in other.parts.items()}
+        return replace(
+            other,
+            parts=parts,
+            counts=[total[word] for word in parts["word"]],
+            letters=_union(self.letters, other.letters) if other.letters else [],
+            pairs=_union(self.pairs, other.pairs) if other.pairs else [],
         )
 
     @property
@@ -239,21 +252,36 @@ class Features:
             raise ValueError("its edges are not as many for each channel")
 
     @classmethod
-    def learn(cls, data: Sequences, columns: Sequence[str], ahead: bool, per_sequence: bool = False) -> Self:
-        """Learn the encoding of these columns of training data. DataError if there is nothing to learn from."""
-        words, categories, means, scales, gaps = [], {}, {}, {}, False
+    def learn(
+        cls,
+        data: Sequences,
+        columns: Sequence[str],
+        ahead: bool,
+        per_sequence: bool = False,
+        before: Features | None = None,
+    ) -> Self:
+        """Learn the encoding of these columns of training data. DataError if there is nothing to learn from.
+
+        Args:
+            before: What a model reads that is gone on from: its words and levels are kept, the words counted on.
+        """
+        words: list[Words] = []
+        categories, means, scales, gaps = {}, {}, {}, False
         shares: dict[str, list[float]] = {}
         absent: list[float] = []
         scaled: list[np.ndarray] = []
         for name in columns:
             column = _per_step(data, name)
             if _is_text(column):
-                words.append(Words.learn(column, data.offsets, ahead))
+                own = Words.learn(column, data.offsets, ahead)
+                place = len(words)
+                words.append(before.words[place].extended(own) if before and place < len(before.words) else own)
             elif column.kind == "category":
-                categories[name] = list(column.levels)
+                categories[name] = _union(before.categories.get(name, []) if before else [], column.levels)
                 codes = np.asarray(column.values)
                 counts = np.bincount(codes[codes >= 0], minlength=len(column.levels))
-                shares[name] = (counts / max(1, len(codes))).tolist()
+                share = dict(zip(column.levels, (counts / max(1, len(codes))).tolist(), strict=True))
+                shares[name] = [share.get(level, 0.0) for level in categories[name]]
             elif column.kind == "number":
                 values = column.values.reshape(len(column), -1).astype(np.float64)
                 _no_infinities(data, column, values)
@@ -267,7 +295,8 @@ class Features:
                 gaps = gaps or not known.all()
                 absent += (~known).mean(0).tolist()
                 scaled += [
-                    (own[~np.isnan(own)] - m) / s for own, m, s in zip(values.T, means[name], scales[name], strict=True)
+                    (each[~np.isnan(each)] - m) / s
+                    for each, m, s in zip(values.T, means[name], scales[name], strict=True)
                 ]
         if not words and not categories and not means:
             raise DataError(f"{data.name}: there is no column to learn from. Name some with columns")
@@ -415,6 +444,11 @@ def _pairs(tokens: Sequence[str], offsets: np.ndarray, before: str = "") -> tupl
 
 def _frequent(counts: Counter[str], least: int) -> list[str]:
     return [text for text, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if count >= least]
+
+
+def _union(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Names, and then those of others that are new."""
+    return [*dict.fromkeys([*names, *others])]
 
 
 def _scaled_each(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -29,6 +29,7 @@ from ..baselines import most_frequent
 from ..estimator import Estimator
 from ..options import names, shares_of
 from ..stress import Stressed
+from ..transfer import Axes, row_names
 from .architecture import architecture
 from .document import Data, Document
 from .evaluation import evaluate, transcribe_report
@@ -67,6 +68,7 @@ class Transcriber(Estimator, TranscribeOptions):
 
     task: ClassVar[str] = "transcribe"
     kind: ClassVar[str] = ""
+    _shaping: ClassVar[tuple[str, ...]] = ("hidden_size", "num_layers", "image_hidden_size", "bidirectional")
 
     def fit(
         self,
@@ -81,6 +83,7 @@ class Transcriber(Estimator, TranscribeOptions):
         progress: ProgressFor | None = None,
         verbose: int = 0,
         watch: str | os.PathLike[str] | None = None,
+        start_from: Any = None,
     ) -> Self:
         """Learn.
 
@@ -99,6 +102,8 @@ class Transcriber(Estimator, TranscribeOptions):
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
             watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
                 see docs/watch.md. No bit of the training depends on it.
+            start_from: Model file or fitted estimator to go on from, with its weights, sizes and vocabulary; see
+                docs/transfer.md.
 
         Raises:
             DataError: The data cannot be read, or a transcriber cannot learn from it.
@@ -107,7 +112,13 @@ class Transcriber(Estimator, TranscribeOptions):
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
         return self._fit(
-            lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose, watch
+            lambda: self._prepare(data, y, validation, query, encoding),
+            output,
+            resume,
+            progress,
+            verbose,
+            watch,
+            start_from,
         )
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Callable[[], Prepared]:
@@ -124,6 +135,8 @@ class Transcriber(Estimator, TranscribeOptions):
             refuse_shared(whole, parts["validation"], names(self.group))
         texts = {name: texts_of(part, self.target) for name, part in parts.items()}
         vocabulary = Characters.fit("".join(texts["train"]) or " ")
+        if self._start is not None:
+            vocabulary = self._start.model.vocabulary_.extended(vocabulary)
         # Characters that training did not have cannot be transcribed.
         targets = {name: [vocabulary.encode(text, unknown="skip") + 1 for text in own] for name, own in texts.items()}
         held_out = "validation" if "validation" in parts else "train"
@@ -304,6 +317,14 @@ class Transcriber(Estimator, TranscribeOptions):
         return self.vocabulary_.characters
 
     # Steps of fit.
+
+    def _settings_of(self, model: Any) -> dict[str, Any]:
+        frames = {"normalisation": model.frames_.normalisation, "frame_stacking": model.frames_.stack}
+        return {**super()._settings_of(model), **frames}
+
+    def _axes(self) -> Axes:
+        symbols = ["", *self.vocabulary_.symbols]  # the blank first
+        return row_names(symbols, *(name for name, _ in self._architecture().weights() if name.startswith("output.")))
 
     def _learn_frames(
         self, parts: Mapping[str, Sequences], targets: Mapping[str, list[np.ndarray]], losses: Iterable[str]

@@ -31,6 +31,7 @@ from ..estimator import Estimator
 from ..options import names, shares_of
 from ..report import text_report
 from ..stress import Stressed
+from ..transfer import Axes, row_names
 from ..vectors import Pretrained, word_counts, words_of
 from .architecture import architecture
 from .baselines import Plain, count_first_words
@@ -71,6 +72,13 @@ class Translator(Estimator, TranslateOptions):
 
     task: ClassVar[str] = "translate"
     kind: ClassVar[str] = ""
+    _shaping: ClassVar[tuple[str, ...]] = (
+        *("embedding_size", "hidden_size", "num_layers", "attention"),
+        *("input_feeding", "copy_mechanism", "shared_vocabulary"),
+    )
+    _averaged: ClassVar[tuple[str, ...]] = (
+        *("embedding.weight", "source_embedding.weight", "output.weight", "output.bias"),
+    )
     several_files: ClassVar[str] = "Two files whose lines belong together, one of lines with a tab, or a table."
 
     plain_: Plain | None = None
@@ -92,6 +100,7 @@ class Translator(Estimator, TranslateOptions):
         progress: ProgressFor | None = None,
         verbose: int = 0,
         watch: str | os.PathLike[str] | None = None,
+        start_from: Any = None,
     ) -> Self:
         """Train on pairs of texts.
 
@@ -110,6 +119,8 @@ class Translator(Estimator, TranslateOptions):
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
             watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
                 see docs/watch.md. No bit of the training depends on it.
+            start_from: Model file or fitted estimator to go on from, with its weights, sizes and vocabulary; see
+                docs/transfer.md.
 
         Raises:
             DataError: The data cannot be read, or there is too little of it.
@@ -119,7 +130,13 @@ class Translator(Estimator, TranslateOptions):
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
         return self._fit(
-            lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose, watch
+            lambda: self._prepare(data, y, validation, query, encoding),
+            output,
+            resume,
+            progress,
+            verbose,
+            watch,
+            start_from,
         )
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Callable[[], Prepared]:
@@ -146,6 +163,7 @@ class Translator(Estimator, TranslateOptions):
             shared=self.shared_vocabulary,
             size=self.vocabulary_size,
             min_frequency=int(self.min_frequency),
+            before=None if self._start is None else self._start.model.texts_,
         )
         self.first_words_ = count_first_words(train)
         self.plain_ = Plain.learn(train, parts.get("validation"))
@@ -355,6 +373,14 @@ class Translator(Estimator, TranslateOptions):
         if pretrained is not None:
             found.begin_as(pretrained, words_of(self.texts_.source))
         return found
+
+    def _settings_of(self, model: Any) -> dict[str, Any]:
+        return {**super()._settings_of(model), "tokens": model.texts_.target.kind}
+
+    def _axes(self) -> Axes:
+        source, target = ([*side.symbols, ("edge",)] for side in (self.texts_.source, self.texts_.target))
+        outputs = row_names(target, "embedding.weight", "output.weight", "output.bias")
+        return {**outputs, **row_names(source, "source_embedding.weight")}
 
     def _architecture(self) -> Block:
         chosen, texts = self.sizing_, self.texts_

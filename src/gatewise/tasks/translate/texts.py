@@ -42,9 +42,17 @@ class Texts:
 
     @classmethod
     def learn(
-        cls, pairs: Pairs, tokens: str | None, *, shared: bool, size: int | None = None, min_frequency: int = 1
+        cls,
+        pairs: Pairs,
+        tokens: str | None,
+        *,
+        shared: bool,
+        size: int | None = None,
+        min_frequency: int = 1,
+        before: Texts | None = None,
     ) -> Self:
-        """From training pairs. DataError if they give no vocabulary, OptionError if it cannot have such limits."""
+        """From training pairs, beyond what a model knows that is gone on from. DataError if they give no vocabulary,
+        OptionError if it cannot have such limits."""
         assert pairs.targets is not None
         kind = tokens or default_tokens(pairs)
         check_tokens(kind, size, min_frequency)
@@ -52,6 +60,9 @@ class Texts:
             source = target = _vocabulary([*pairs.sources, *pairs.targets], kind, size, min_frequency)
         else:
             source, target = (_vocabulary(some, kind, size, min_frequency) for some in (pairs.sources, pairs.targets))
+        if before is not None:
+            target = before.target.extended(target)
+            source = target if shared else before.source.extended(source)
         unlimited = cls(source, target, 1, 1.0)
         sources, targets = unlimited.sources(pairs.sources), unlimited.targets(pairs.targets)
         ratio = max(len(t) / (len(s) + LONGER) for s, t in zip(sources, targets, strict=True))

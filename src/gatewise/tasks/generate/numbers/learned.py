@@ -13,6 +13,7 @@ from ....errors import DataError
 from ....runtime.network import Block
 from ...document import taken
 from ...options import names
+from ...transfer import Axes, input_axes, row_names
 from ..architecture import Regularisation, numbers_architecture
 from ..options import GenerateOptions
 from .baselines import Plain
@@ -67,6 +68,21 @@ class Learned:
             features=features_of(self.channels),
             outputs=self.layout.size,
         )
+
+    def axes(self, options: GenerateOptions) -> Axes:
+        """What the places of the network's weights are: what channels feed, and what their values are predicted by."""
+        channels, layout = self.channels, self.layout
+        real = tuple(name for name, is_real in zip(channels.names, channels.real, strict=True) if is_real)
+        binary = [name for name in channels.names if name not in real]
+        read = [
+            *(("value", name) for name in channels.names),
+            *(("surprise", name) for name in real),
+            *(("place", channels.names[place]) for place in channels.moves),
+        ]
+        gaussians = sum(layout.sizes[:4])
+        outputs = [*((real, place) for place in range(gaussians)), *binary, *(["end"] if layout.ends else [])]
+        layers = self.architecture(options).parts["layers"]
+        return {**input_axes(layers, "layers.", read), **row_names(outputs, "output.weight", "output.bias")}
 
     def examples(self, steps: Steps) -> Examples:
         """Steps as the network reads and predicts them."""

@@ -70,7 +70,7 @@ def sizing(options: GenerateOptions, steps: int) -> Sizing:
         proj_size=proj,
         mixtures=int(given_or(options.mixtures, 20)),
         dropout=float(given_or(options.dropout, row.dropout)),
-        learning_rate=float(given_or(options.given_rate, row.learning_rate)),
+        learning_rate=options.rate_or(row.learning_rate),
         epochs=float(given_or(options.epochs, max(1.0, row.seen / steps) * longer)),
         batch_size=batch,
         chunk_length=int(given_or(options.chunk_length, 128)),

@@ -153,7 +153,7 @@ def sizing(
         num_layers=layers,
         proj_size=proj,
         dropout=float(given_or(options.dropout, row.dropout)),
-        learning_rate=float(given_or(options.given_rate, row.learning_rate)),
+        learning_rate=options.rate_or(row.learning_rate),
         epochs=float(given_or(options.epochs, row.epochs * longer)),
         batch_size=batch,
         chunk_length=chunk,

@@ -1,0 +1,153 @@
+"""What does going on from a model that was trained before save on small data?
+
+    python -m benchmarks.transfer [text] [sentences] [text-choices] [sentences-choices]
+
+`text`: a language model of characters learns 50,000 characters of Alice in Wonderland, from scratch and from a model of
+a million characters of War and Peace; measured on the rest of Alice. `sentences`: a classifier learns 500 labelled
+sentences of SST-2, from scratch and from a language model of words of all 6,920 training sentences, without their
+labels; measured on the test sentences, of which neither has seen any. Three seeds each, which also draw the 500. The
+plain methods beside them are those that every fit is compared with.
+
+The parts with `-choices` are what was looked at before: they measure on validation data alone, with other seeds.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from gatewise.tasks.classify.estimator import Classifier
+from gatewise.tasks.generate.estimator import Generator
+from gatewise.tasks.options import RATE
+
+from .record import ROOT, measured_anew
+
+DATA = ROOT.parent / "shared" / "data"
+SEEDS = (1, 2, 3)
+LABELLED = 500
+LEARNED = 50_000  # characters of Alice
+READ = 1_000_000  # of War and Peace
+
+
+def lines_of(part: str) -> list[list[str]]:
+    """[label, sentence] of a part of SST-2."""
+    with gzip.open(DATA / "sst2" / f"stsa.binary.{part}.gz", "rt", encoding="utf-8") as file:
+        return [line.rstrip("\n").split(" ", 1) for line in file]
+
+
+def language_model_of_a_book(path: Path) -> Path:
+    if path.exists():  # for another part
+        return path
+    with gzip.open(DATA / "war_and_peace" / "warpeace_input.txt.gz", "rt", encoding="utf-8") as file:
+        text = file.read(READ)
+    options = {"hidden_size": 256, "num_layers": 1, "dropout": 0.1, "epochs": 3, "seed": 1}
+    Generator(**options).fit(io.StringIO(text), output=path, verbose=1)
+    return path
+
+
+def text_fit(seed: int, model: Path | None, **options: Any) -> dict[str, Any]:
+    """One training on the beginning of Alice, and bits per character of the rest."""
+    whole = (DATA / "alice" / "wonderland.txt").read_text(encoding="utf-8")
+    generator = Generator(seed=seed, **options).fit(io.StringIO(whole[:LEARNED]), start_from=model)
+    found = generator.evaluate(io.StringIO(whole[LEARNED:]), unknown="skip")
+    validation = generator.metrics_["validation"]["bits_per_character"]
+    plain = {name: one["bits_per_character"] for name, one in found["baselines"].items()}
+    sizes = generator.sizing_
+    return {
+        "validation": validation,
+        "held_out": found["all"]["bits_per_character"],
+        "plain": plain,
+        "steps": generator.outcome_.step,
+        "best_step": generator.outcome_.best_step,
+        "seconds": round(generator.outcome_.seconds, 1),
+        "sizes": {name: getattr(sizes, name) for name in ("hidden_size", "num_layers", "learning_rate", "epochs")},
+    }
+
+
+def text(folder: Path) -> dict[str, Any]:
+    model = language_model_of_a_book(folder / "book.gatewise")
+    return {
+        "from scratch": [text_fit(seed, None) for seed in SEEDS],
+        "from War and Peace": [text_fit(seed, model) for seed in SEEDS],
+    }
+
+
+def text_choices(folder: Path) -> dict[str, float]:
+    """Validation, in bits per character, with several learning rates."""
+    model, default = language_model_of_a_book(folder / "book.gatewise"), 1e-2
+    rates = (default, default * RATE, default * RATE**2)
+    return {f"rate {rate:.3g}": text_fit(10, model, learning_rate=rate, epochs=10)["validation"] for rate in rates}
+
+
+def language_model_of_sentences(path: Path) -> Path:
+    if path.exists():
+        return path
+    text = "\n".join(sentence for _, sentence in lines_of("train"))
+    options = {"tokens": "words", "hidden_size": 128, "num_layers": 1, "vocabulary_size": 6000, "epochs": 4, "seed": 1}
+    Generator(**options).fit(io.StringIO(text), output=path, verbose=1)
+    return path
+
+
+def sentences_fit(seed: int, part: str, model: Path | None, **options: Any) -> dict[str, Any]:
+    """One training on some labelled sentences, and the accuracy on a part that is held out."""
+    some = random.Random(seed).sample(lines_of("train"), LABELLED)
+    held_out = lines_of(part)
+    classifier = Classifier(seed=seed, **options).fit(
+        [sentence for _, sentence in some], [label for label, _ in some], start_from=model
+    )
+    found = classifier.evaluate([sentence for _, sentence in held_out], [label for label, _ in held_out])
+    plain = {name: one["accuracy"] for name, one in found["baselines"].items()}
+    network = found.get("network", found["all"])
+    return {
+        "accuracy": found["all"]["accuracy"],
+        "network_alone": network["accuracy"],
+        "share": classifier.blend_weight_,
+        "plain": plain,
+        "seconds": round(classifier.outcome_.seconds, 1),
+    }
+
+
+def sentences(folder: Path) -> dict[str, Any]:
+    model = language_model_of_sentences(folder / "sentences.gatewise")
+    return {
+        "from scratch": [sentences_fit(seed, "test", None, ensemble=1) for seed in SEEDS],
+        "from a language model": [sentences_fit(seed, "test", model, ensemble=1) for seed in SEEDS],
+    }
+
+
+def sentences_choices(folder: Path) -> dict[str, Any]:
+    """Accuracy on the development sentences of several ways of reading, and rates."""
+    model, found = language_model_of_sentences(folder / "sentences.gatewise"), {}
+    found["from scratch"] = sentences_fit(10, "dev", None, ensemble=1)
+    for bidirectional in (True, False):
+        for rate in (2e-3, 2e-3 * RATE):
+            name = f"bidirectional {bidirectional}, rate {rate:.2g}"
+            options = {"bidirectional": bidirectional, "learning_rate": rate, "ensemble": 1}
+            found[name] = sentences_fit(10, "dev", model, **options)
+    return found
+
+
+PARTS = {
+    "text": text,
+    "sentences": sentences,
+    "text-choices": text_choices,
+    "sentences-choices": sentences_choices,
+}
+
+
+def main(wanted: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        found = measured_anew(
+            "transfer", (__doc__ or "").partition("\n")[0], PARTS, wanted, lambda part: PARTS[part](Path(folder))
+        )
+    for name, part in found.items():
+        print(name, part)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
