@@ -150,6 +150,8 @@ def _beginning(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]
 
     def ready() -> Prepared:
         prepared = sized()
+        if estimator._start is None:
+            return prepared
         return replace(prepared, build=lambda: estimator.begun(prepared.build()))
 
     return ready
