@@ -211,6 +211,7 @@ input()
 """
 
 
+@pytest.mark.slow
 def test_of_processes_that_begin_and_take_the_same_trials_one_has_each(server, here):
     """In a database that has no tables yet."""
     with engine(server).connect() as connection:

@@ -184,15 +184,17 @@ def test_a_trial_that_would_take_too_long_is_given_up(tmp_path, monkeypatch):
     curves = Curves(tmp_path, bowl, lambda setting: 10.0 if setting["hidden_size"] < 100 else 100.0)
     records = curves.search(monkeypatch, Limits(300.0, None))
     slow = [own for own in records if own.setting["hidden_size"] >= 100]
-    assert slow
-    assert all(own.state == FAILED and "4 times as long" in own.why for own in slow)
-    assert all(own.share <= 3 / VALIDATIONS for own in slow)
+    failed = [own for own in slow if own.state == FAILED]
+    assert failed
+    assert all("4 times as long" in own.why for own in failed)
+    assert {own.state for own in slow} <= {FAILED, PAUSED}  # at its rung, or because the time is up
+    assert all(own.share <= 4 / VALIDATIONS for own in slow)
 
 
 def test_trials_that_fail_do_not_end_the_spreading(tmp_path, monkeypatch):
     curves = Curves(tmp_path, bowl, lambda setting: 10.0 if setting["hidden_size"] == 64 else 100.0)
     records = curves.search(monkeypatch, Limits(600.0, None))
-    assert curves.now > 550
+    assert curves.now > 480  # what is kept for repeats is not needed
     assert len(records) > 2 * SPREAD
 
 

@@ -213,3 +213,22 @@ def test_streams_are_refused(text):
         gatewise.tune("generate", text, trials=1, hiden_size=3)
     with pytest.raises(DataError):
         gatewise.tune("generate", "nowhere.txt", trials=1)
+
+
+@pytest.mark.slow
+def test_two_workers_share_a_study(text, tmp_path, capsys):
+    """And the model is made once, with one thread; no setting is tried twice."""
+    target = tmp_path / "m.gatewise"
+    assert main(["tune", "generate", text, "--trials", "8", "--workers", "2", *FLAGS, "-o", str(target), "--json"]) == 0
+    said = capsys.readouterr()
+    printed = json.loads(said.out)
+    assert "worker 1: trial " in said.err
+    assert "worker 2: trial " in said.err
+    tried = [row for row in printed["trials"] if row["state"] != "failed"]
+    points = [(row["learning_rate"], row["dropout"], row["seed"]) for row in tried]
+    assert len({*points}) == len(points)
+    assert sum(row["kind"] in ("default", "search") for row in tried) in (7, 8)
+    assert {row["state"] for row in tried} <= {"finished", "paused"}
+    words = shlex.split(printed["command"])
+    assert words[words.index("--threads") + 1] == "1"
+    assert load(target).document["training"]["threads"] == 1

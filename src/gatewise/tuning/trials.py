@@ -71,8 +71,8 @@ class Pace:
     """How long a trial takes as a whole.
 
     Attributes:
-        seconds: An estimate; None until a tenth of the plan was timed after the first validation, before which there is
-            much that happens only once.
+        seconds: An estimate; None until about a tenth of the plan was timed after the first validation, before which
+            there is much that happens only once.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Pace:
     def stands(self, standing: Standing) -> None:
         if self._first is None:
             self._first = standing
-        elif standing.share >= self._first.share + 0.1:
+        elif standing.share - self._first.share > 0.09:
             per_share = (standing.seconds - self._first.seconds) / (standing.share - self._first.share)
             self.seconds = standing.seconds + (1 - standing.share) * per_share
 
