@@ -1,9 +1,9 @@
 """How much each knob of a search matters: the share of the trials' differences that goes with its values.
 
-To the ranks of the trials a curve in each knob is fitted, all at once, so that knobs which a search moved together share
-what they explain. What a knob explains is the variance of its curve over the knob's range, wherever the trials lie in
-it. Some is explained by chance, and the more so the fewer the trials. So what is explained of shuffled ranks is taken
-off, in resamples of the trials, and the difference has an interval. Optuna's evaluators have none.
+A curve in each knob is fitted to the ranks of the trials, all curves at once, so that knobs which a search moved
+together share what they explain. What a knob explains is the variance of its curve over the knob's range, wherever the
+trials lie in it. Some is explained by chance, and the more so the fewer the trials. So what is explained of shuffled
+remainders is taken off, in resamples of the trials, and the difference has an interval. Optuna's evaluators have none.
 
 Source: Hutter, Hoos & Leyton-Brown (2014), "An efficient approach for assessing hyperparameter importance", ICML
 (functional ANOVA, first order; here with polynomials in place of a forest).
@@ -35,7 +35,7 @@ class Importance:
     """Of one knob.
 
     Attributes:
-        share: Of the variance of the trials' ranks, what it explains beyond chance.
+        share: Of the variance of the trials' ranks, what it explains beyond chance; below 0 if chance explains more.
         low, high: 95 % interval of it. If it includes 0, the knob may not matter at all.
     """
 

@@ -91,7 +91,7 @@ function sliceChart(knob, width) {
 
 const NARROW = 520; // pixels, below which the figures of a bar stand below its name
 const rounded = (share) => `${Math.round(100 * share)} %`.replace("-", "−");
-const important = (own) => `${rounded(own.share)} (${rounded(own.low)} ${both("to", "至")} ${rounded(own.high)})${own.low > 0 ? "" : ` · ${say("unsure")}`}`;
+const important = (own) => `${rounded(Math.max(0, own.share))} (${rounded(own.low)} ${both("to", "至")} ${rounded(own.high)})${own.low > 0 ? "" : ` · ${say("unsure")}`}`;
 
 // A bar for each knob, from 0 to its share, with its interval.
 function importanceChart(width) {
@@ -105,7 +105,7 @@ function importanceChart(width) {
     const y = (i + 1) * row - 13, ends = [own.low, own.high].map(x.place);
     svg.append(s("text", { x: 8, y: i * row + 16, class: "name" }, own.knob),
       narrow ? s("text", { x: 8, y: i * row + 31 }, important(own)) : s("text", { x: width - 8, y: i * row + 16, "text-anchor": "end" }, important(own)),
-      s("rect", { x: Math.min(x.place(0), x.place(own.share)), width: Math.max(1, Math.abs(x.place(own.share) - x.place(0))), y: y - 6, height: 12, class: own.low > 0 ? "bar sure" : "bar" }),
+      s("rect", { x: x.place(0), width: Math.max(1, x.place(own.share) - x.place(0)), y: y - 6, height: 12, class: own.low > 0 ? "bar sure" : "bar" }),
       s("line", { x1: ends[0], x2: ends[1], y1: y, y2: y, class: "whisker" }), ...ends.map((end) => s("line", { x1: end, x2: end, y1: y - 5, y2: y + 5, class: "whisker" })));
   });
   return svg;

@@ -38,6 +38,7 @@ const TEXTS = {
 
   table: ["All trials", "全部试验"],
   tableWords: ["gatewise tune show STUDY --table FILE writes them as CSV, JSON lines or Parquet.", "用 gatewise tune show STUDY --table FILE 可写成 CSV、JSON lines 或 Parquet。"],
+  region: ["Table of all trials", "全部试验的表格"],
   trial: ["trial", "试验"],
   kind: ["kind", "类型"],
   state: ["state", "状态"],

@@ -86,7 +86,7 @@ function draw() {
   charts = [];
   width = widthNow();
   const parts = known.length ? [drawHistory(), drawSlices(), drawImportance(), section("parallel", listen(parallelChart(width)))] : [];
-  const trials = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("table") }, table(...trialTable()));
+  const trials = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("region") }, table(...trialTable()));
   at("charts").replaceChildren(...parts, section("table", trials));
   if (here !== null) choose(here);
 }
