@@ -173,7 +173,7 @@ def _tune(
 ) -> None:
     from ..bundle import check_name, checkpoint_of, writable
     from ..data.tables.writing import check_suffix, write_table
-    from ..tuning.page import Drawn, document_of, page_of
+    from ..tuning.page import Drawn
     from ..tuning.progress import choose
     from ..tuning.records import Records
     from ..tuning.report import estimate_text, space_text
@@ -215,9 +215,7 @@ def _tune(
     try:
         study = opened(storage or f"{target.with_suffix('')}.tune", tuning.document, target.with_suffix("").name)
         if page is not None:
-            about = {"title": target.stem, "task": task, "command": again}
-            records = Records(study)
-            told = Drawn(told, page, records, lambda own: page_of(document_of(tuning.space, own, **about)))
+            told = Drawn(told, page, tuning.space, Records(study), target.stem, task, again)
         if passed is not None:
             tuning.search(study, told, began=began)
             return

@@ -52,14 +52,16 @@ def importances(space: Space, records: Sequence[Record]) -> list[Importance] | N
     if count < ENOUGH:
         return None
     draw = np.random.default_rng(0)
-    ranks = (np.arange(count) - (count - 1) / 2) / math.sqrt((count**2 - 1) / 12)  # of variance 1
+    ranks: Array = (np.arange(count, dtype=np.float64) - (count - 1) / 2) / math.sqrt(
+        (count**2 - 1) / 12
+    )  # of variance 1
     resamples = draw.multinomial(count, np.full(count, 1 / count), _DRAWS).astype(float)
     bases = [_basis(knob, [own.setting[knob.name] for own in tried]) for knob in space.knobs]
     once = np.ones((1, count))
     whole, left = _fitted(bases, once, ranks[None])
     shuffled = draw.permuted(np.tile(left, (_DRAWS, 1)), axis=1)
     by_chance = _fitted(bases, np.broadcast_to(once, shuffled.shape), shuffled)[0].mean(1)
-    beyond = _fitted(bases, resamples, np.broadcast_to(ranks, shuffled.shape))[0]
+    beyond = _fitted(bases, resamples, np.tile(ranks, (_DRAWS, 1)))[0]
     beyond -= _fitted(bases, resamples, shuffled)[0]
     low, high = np.percentile(beyond, _INTERVAL, axis=1)
     found = zip(space.knobs, whole[:, 0] - by_chance, low, high, strict=True)

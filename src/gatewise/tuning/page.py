@@ -29,11 +29,21 @@ class Drawn(Told):
     Args:
         told: Who else is told.
         page: The file to write.
-        draw: Its text, of the trials so far.
+        title, task, command: See `document_of`.
     """
 
-    def __init__(self, told: Told, page: Path, records: Records, draw: Callable[[Sequence[Record]], str]):
-        self._told, self._page, self._records, self._draw = told, page, records, draw
+    def __init__(
+        self,
+        told: Told,
+        page: str | Path,
+        space: Space,
+        records: Records,
+        title: str,
+        task: str,
+        command: Command | None,
+    ):
+        self._told, self._page, self._space, self._records = told, page, space, records
+        self._title, self._task, self._command = title, task, command
 
     def note(self, text: str) -> None:
         self._told.note(text)
@@ -53,7 +63,8 @@ class Drawn(Told):
         self._write()
 
     def _write(self) -> None:
-        write_page(self._draw(self._records.all()), self._page)
+        about = document_of(self._space, self._records.all(), title=self._title, task=self._task, command=self._command)
+        write_page(page_of(about), self._page)
 
 
 def write_page(text: str, page: str | Path) -> None:

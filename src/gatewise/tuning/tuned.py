@@ -17,7 +17,7 @@ from ..checks import number, whole
 from ..errors import DataError, OptionError, suggest
 from ..files import TemporaryFolder, only_run
 from ..tasks import TASKS, find
-from .page import Drawn, document_of, page_of
+from .page import Drawn
 from .progress import choose
 from .records import DEFAULT, Record, Records
 from .report import counts_text, trials_text, verdict
@@ -217,8 +217,7 @@ def tune(
         study = opened(Path(folder, name) if storage is None else os.fspath(storage), tuning.document, name)
         told = choose(not verbose, limits)
         if page is not None:
-            about = {"title": name, "task": task}
-            told = Drawn(told, Path(page), Records(study), lambda own: page_of(document_of(tuning.space, own, **about)))
+            told = Drawn(told, Path(page), tuning.space, Records(study), name, task, None)
         return tuning.run(study, output, told, began=began)
 
 
