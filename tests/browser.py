@@ -57,7 +57,7 @@ class Browser:
 
     def press(self, key, code=None):
         """One key, down and up."""
-        numbers = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
+        numbers = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "Home": 36}
         numbers |= {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
         named = {"key": key, "code": code or key, "windowsVirtualKeyCode": numbers[key]}
         text = {"Enter": "\r", " ": " "}.get(key)

@@ -1,6 +1,7 @@
 """Puts together what the site is built from: the pages of docs/, the READMEs as first pages, and what they link to
-elsewhere in the repository, so that every link leads somewhere and a build finds one that does not. Reports and the
-record of a training, which docs/pages/ has as data, become the pages that this version of Gatewise draws of them.
+elsewhere in the repository, so that every link leads somewhere and a build finds one that does not. Reports, the
+record of a training and a study, which docs/pages/ has as data, become the pages that this version of Gatewise draws of
+them.
 
     python website/gather.py build/site/pages
 """
@@ -17,6 +18,7 @@ from posixpath import dirname, join, normpath, relpath
 from gatewise.cells import find
 from gatewise.explanation.page import page as page_of_report
 from gatewise.explanation.report import Report
+from gatewise.tuning.page import page_of as page_of_study
 from gatewise.walk.examples import hello, three_numbers
 from gatewise.walk.page import page as page_of_walk
 from gatewise.watch.page import page_of, record_of
@@ -57,10 +59,11 @@ def gather(folder: Path) -> None:
 
 
 def drawn(path: Path) -> str:
-    """The page of a report, or of the record of a training."""
+    """The page of a report, of the record of a training, or of a study."""
     if path.suffix == ".jsonl":
         return page_of(record_of(path), path.stem)
-    return page_of_report(Report.from_json(json.loads(path.read_text(encoding="utf-8"))))
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return page_of_study(document) if "knobs" in document else page_of_report(Report.from_json(document))
 
 
 def _place(name: str, link: str) -> str:

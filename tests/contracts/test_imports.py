@@ -71,7 +71,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
         "torch",
     },
     "tuning": {
-        *("algebra", "cells", "bundle", "training", "tasks", "optuna", "sqlalchemy", "torch", "numpy", "rich"),
+        *("algebra", "cells", "bundle", "training", "tasks", "pages", "optuna", "sqlalchemy", "torch", "numpy", "rich"),
     },
     "cli": None,  # anything, inside functions; see test_light_start.py
     "__main__": None,

@@ -11,7 +11,7 @@ from browser import CHROMIUM, Browser
 from gatewise.pages import assembled, parts
 
 NASTY = "</script><b>{title} {script} & \"'\u2028"
-FOLDERS = ("explanation", "walk", "watch", "export", "serve")
+FOLDERS = ("explanation", "walk", "watch", "export", "serve", "tuning")
 
 
 def page(**more):

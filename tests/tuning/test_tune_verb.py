@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shlex
 import signal
 from pathlib import Path
@@ -232,3 +233,28 @@ def test_two_workers_share_a_study(text, tmp_path, capsys):
     words = shlex.split(printed["command"])
     assert words[words.index("--threads") + 1] == "1"
     assert load(target).document["training"]["threads"] == 1
+
+
+def test_a_page_while_it_searches_and_of_the_study(text, tmp_path, capsys):
+    page, model = tmp_path / "s.html", tmp_path / "m.gatewise"
+    assert (
+        main(["tune", "generate", text, "--trials", "2", *FLAGS, "-o", str(model), "--page", str(page), "--json"]) == 0
+    )
+    document = json.loads(capsys.readouterr().out)
+    shown = json.loads(re.search(r'id="study">(.*?)</script>', page.read_text())[1])
+    assert shown["command"] == document["command"]
+    assert timeless(shown["trials"]) == timeless(document["trials"])
+    assert main(["tune", "show", str(tmp_path / "m.tune"), "--page", str(page)]) == 2
+    assert "exists. Pass --force" in capsys.readouterr().err
+    assert main(["tune", "show", str(tmp_path / "m.tune"), "--page", str(tmp_path / "t.html")]) == 0
+    shown = json.loads(re.search(r'id="study">(.*?)</script>', (tmp_path / "t.html").read_text())[1])
+    assert (shown["title"], shown["task"], shown["command"]) == ("m", "generate", None)
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_the_search(text, tmp_path, capsys):
+    page, model = tmp_path / "none" / "s.html", tmp_path / "m.gatewise"
+    assert main(["tune", "generate", text, "--trials", "2", "-o", str(model), "--page", str(page)]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="there is no folder"):
+        gatewise.tune("generate", [text], trials=2, page=page)

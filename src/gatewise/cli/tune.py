@@ -26,6 +26,9 @@ tune = Group(
 
 _SEARCH, _FILES = "Search", "Files"
 _TABLE = typer.Option(help="Write all trials to this .csv, .jsonl or .parquet file.", rich_help_panel=_FILES)
+_PAGE = typer.Option(
+    metavar="FILE.html", help="Show the trials in this page, drawn again after each of them.", rich_help_panel=_FILES
+)
 _OURS = {  # options that the command of every task has -> annotation and default
     "minutes": (
         Annotated[
@@ -96,6 +99,7 @@ _OURS = {  # options that the command of every task has -> annotation and defaul
         False,
     ),
     "table": (Annotated[Path | None, _TABLE], None),
+    "page": (Annotated[Path | None, _PAGE], None),
     "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")], False),
     "json": (Json, False),
     # Of the processes that `--workers` begins: seconds that had passed by then. They search and make no model.
@@ -162,13 +166,16 @@ def _tune(
     dry: bool,
     force: bool,
     table: Path | None,
+    page: Path | None,
     quiet: bool,
     json: bool,
     passed: float | None,
 ) -> None:
     from ..bundle import check_name, checkpoint_of, writable
     from ..data.tables.writing import check_suffix, write_table
+    from ..tuning.page import Drawn
     from ..tuning.progress import choose
+    from ..tuning.records import Records
     from ..tuning.report import estimate_text, space_text
     from ..tuning.storage import opened
     from ..tuning.table import columns
@@ -190,6 +197,12 @@ def _tune(
     if table is not None:
         check_suffix(table)
         writable(table, force)
+    if page is not None:
+        writable(page, force=True)
+
+    def again(found: Mapping[str, Any]) -> str:
+        return shlex.join([*command, *_flags(found), "-o", str(target)])
+
     tuning = Tuning.of(task, data, limits=limits, options=options, reading=reading, ranges=ranges)
     if dry:
         seconds = tuning.seconds_of_default()
@@ -201,6 +214,8 @@ def _tune(
         note(space_text(tuning.space))
     try:
         study = opened(storage or f"{target.with_suffix('')}.tune", tuning.document, target.with_suffix("").name)
+        if page is not None:
+            told = Drawn(told, page, tuning.space, Records(study), target.stem, task, again)
         if passed is not None:
             tuning.search(study, told, began=began)
             return
@@ -212,14 +227,13 @@ def _tune(
         raise typer.Exit(130) from None
     if table is not None:
         write_table(table, [columns(found.trials)])
-    again = shlex.join([*command, *_flags(found.best_), "-o", str(target)])
     metrics = found.estimator_.metrics_
-    lines = [found.report(), f"The same model: {again}", found.estimator_.report(metrics)]
+    lines = [found.report(), f"The same model: {again(found.best_)}", found.estimator_.report(metrics)]
     document = {
         "model": str(target),
         "options": found.best_,
         "default_kept": found.selection.keeps_default,
-        "command": again,
+        "command": again(found.best_),
         "trials": found.trials,
         "metrics": metrics,
     }
@@ -233,12 +247,14 @@ def show(
     ],
     name: Annotated[str, typer.Option(help="The study's name in a database.")] = "study",
     table: Annotated[Path | None, _TABLE] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    page: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Show them in this page.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the files.")] = False,
     json: Json = False,
 ) -> None:
     """Show the trials of a study, while it runs or later."""
     from ..bundle import writable
     from ..data.tables.writing import check_suffix, write_table
+    from ..tuning.page import document_of, page_of, write_page
     from ..tuning.records import Records
     from ..tuning.report import counts_text, space_text, trials_text
     from ..tuning.space import Space
@@ -248,11 +264,16 @@ def show(
     if table is not None:
         check_suffix(table)
         writable(table, force)
+    if page is not None:
+        writable(page, force)
     storage = opened(study, None, name)
     space, records = Space.from_json(storage.document["search"]), Records(storage).all()
     found = rows(space, records)
     if table is not None:
         write_table(table, [columns(found)])
+    if page is not None:
+        title = Path(study).stem if name == "study" else name
+        write_page(page_of(document_of(space, records, title=title, task=storage.document["task"])), page)
     text = [space_text(space), counts_text(records), trials_text(space, records)]
     result("\n\n".join(text), {"search": storage.document["search"], "trials": found}, json)
 

@@ -17,6 +17,7 @@ from ..checks import number, whole
 from ..errors import DataError, OptionError, suggest
 from ..files import TemporaryFolder, only_run
 from ..tasks import TASKS, find
+from .page import Drawn
 from .progress import choose
 from .records import DEFAULT, Record, Records
 from .report import counts_text, trials_text, verdict
@@ -176,6 +177,7 @@ def tune(
     storage: str | os.PathLike[str] | None = None,
     search: Mapping[str, str] | None = None,
     output: str | os.PathLike[str] | None = None,
+    page: str | os.PathLike[str] | None = None,
     reading: Mapping[str, Any] | None = None,
     verbose: int = 0,
     **options: Any,
@@ -193,6 +195,7 @@ def tune(
         storage: Folder or PostgreSQL URL of the study; a temporary folder, if omitted.
         search: Ranges by option: {"hidden_size": "32..512", "cell": "lstm,gru"}; see `space.space_of`.
         output: Model file to write.
+        page: HTML file that shows the trials, drawn again after each of them.
         reading: Further arguments of `fit`, such as `query` and `validation`.
         verbose: 1 shows progress on standard error.
         options: Of the task's estimator. They are the same for all trials.
@@ -207,11 +210,16 @@ def tune(
     limits = limits_of(minutes, trials)
     if output is not None:
         bundle.check_name(output)
+    if page is not None:
+        bundle.writable(page, force=True)
     tuning = Tuning.of(task, data, y, limits=limits, options=options, reading=reading or {}, ranges=search or {})
     with TemporaryFolder("tune") as folder:
         name = "study" if output is None else Path(output).stem
         study = opened(Path(folder, name) if storage is None else os.fspath(storage), tuning.document, name)
-        return tuning.run(study, output, choose(not verbose, limits), began=began)
+        told = choose(not verbose, limits)
+        if page is not None:
+            told = Drawn(told, Path(page), tuning.space, Records(study), name, task, None)
+        return tuning.run(study, output, told, began=began)
 
 
 def limits_of(minutes: float | None, trials: int | None, workers: int = 1) -> Limits:

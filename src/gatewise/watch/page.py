@@ -61,7 +61,7 @@ def page_of(lines: Sequence[Mapping[str, Any]], title: str) -> str:
     return assembled(
         parts(__package__, "body.html"),
         style=parts(__package__, "style.css"),
-        script=parts(__package__, *SCRIPTS),
+        script=parts("gatewise.pages", "axes.js") + parts(__package__, *SCRIPTS),
         title=title,
         data={"record": record},
     )

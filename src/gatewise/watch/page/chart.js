@@ -3,24 +3,6 @@ const HIGH = 150, LEFT = 58, RIGHT = 12, TOP = 8, BOTTOM = 22;
 let wide = 720; // as the page is, so that letters keep their size
 const DASHES = ["", "6 3", "2 3", "8 3 2 3", "1 4", "10 4"];
 
-// A number to its place on an axis, and where its marks are.
-function scale(low, high, from, to, log) {
-  const of = log ? Math.log10 : (value) => value;
-  const [a, b] = [of(low), of(high)];
-  const place = (value) => from + ((of(value) - a) / (b - a || 1)) * (to - from);
-  const marks = [];
-  if (log) {
-    const every = Math.max(1, Math.ceil((b - a) / 4));
-    for (let power = Math.ceil(a - 1e-9); power <= b + 1e-9; power += every) marks.push(10 ** power);
-    if (marks.length < 2) marks.splice(0, marks.length, low, high);
-  } else {
-    const rough = (b - a) / 4 || 1, power = 10 ** Math.floor(Math.log10(rough));
-    const every = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough * 0.999);
-    for (let n = Math.ceil(a / every - 1e-9); n * every <= b + every * 1e-6; n++) marks.push(n * every);
-  }
-  return { place, marks };
-}
-
 function bounds(values, log) {
   let low = Math.min(...values), high = Math.max(...values);
   if (!log && low === 0 && high === 0) return [0, 1];
