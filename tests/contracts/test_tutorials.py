@@ -36,7 +36,7 @@ def test_both_languages_show_the_same_blocks_and_sections(chapter):
 def test_a_report_of_each_task_is_shown_and_so_is_a_training():
     shown = set(re.findall(r"pages/(\w+)\.html", "".join(text(f"{name}.md") for name in CHAPTERS)))
     assert shown == SHOWN - {"study"} == {*TASKS, "training", "hello"}
-    assert "pages/study.html" in (ROOT / "docs" / "tune.md").read_text(encoding="utf-8")
+    assert "pages/study.json" in (ROOT / "docs" / "tune.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
