@@ -215,10 +215,10 @@ def _asked(field: Any, default: Any, text: str) -> Knob:
         raise OptionError(f"{name} has no value in this fit to search about. Give it one value")
     if ".." in text:
         if numeric is None or isinstance(default, bool):
-            raise OptionError(f"{name} is no number: list its values, as in --search {name}=a,b")
+            raise OptionError(f"{name} is no number: list its values with commas between")
         low, high = (_value(field, end, numeric) for end in text.split("..", 1))
         if not low < high:
-            raise OptionError(f"the range of {name} must rise, not '{text}'. Write it as --search {name}=LOW..HIGH")
+            raise OptionError(f"the range of {name} must rise, not '{text}'. Write it as LOW..HIGH")
         return Knob(name, default, low, high, log=low > 0 and high >= _LOG * low, whole=numeric is int)
     convert: type = bool if bool in kinds else numeric or str
     choices = tuple(dict.fromkeys(_value(field, word, convert) for word in text.split(",")))
@@ -230,7 +230,6 @@ def _asked(field: Any, default: Any, text: str) -> Knob:
 def _value(field: Any, text: str, kind: type) -> Any:
     """A word of a range as the option takes it. OptionError if it does not."""
     word = text.strip()
-    example = f"Write --search {field.name}=LOW..HIGH, or values with commas between"
     if kind is bool:
         if word not in ("true", "false"):
             raise OptionError(f"{field.name} is true or false, not '{word}'")
@@ -238,7 +237,7 @@ def _value(field: Any, text: str, kind: type) -> Any:
     try:
         value = kind(word)
     except ValueError:
-        raise OptionError(f"'{word}' is no value of {field.name}. {example}") from None
+        raise OptionError(f"'{word}' is no value of {field.name}. Write a range as LOW..HIGH, or values with commas between") from None
     if field.name == "cell":
         return cells.find(value).name
     if field.metadata["check"] is not None:
