@@ -11,7 +11,7 @@ models", ICLR.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
@@ -152,18 +152,21 @@ class Space:
         return cls(tuple(Knob(**{**knob, "choices": tuple(knob["choices"])}) for knob in knobs))
 
 
-def space_of(estimator: Estimator, sizes: Mapping[str, Any], ranges: Mapping[str, str]) -> Space:
+def space_of(
+    estimator: Estimator, sizes: Mapping[str, Any], ranges: Mapping[str, str], named: Collection[str] = ()
+) -> Space:
     """What is searched for an estimator.
 
     Args:
         sizes: What its task chose for the options that were left open, by name.
         ranges: Of the user, by option: "32..512" or "lstm,gru". They come in addition to what is searched anyway.
+        named: Options that the user gave, also those with the value that they have anyway. They are not searched.
 
     Raises:
         OptionError: There is no such option, it cannot be searched or is fixed, or the range is none.
     """
     known = {f.name: f for f in fields(estimator)}
-    given = {name for name, f in known.items() if getattr(estimator, name) != f.default}
+    given = {name for name, f in known.items() if name in named or getattr(estimator, name) != f.default}
     knobs = {}
     for name in known:
         default = sizes.get(name, getattr(estimator, name))

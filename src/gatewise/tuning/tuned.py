@@ -94,10 +94,11 @@ class Tuning:
         looked, threads = fit.look()
         if not looked.held_out:
             raise DataError(
-                "a search compares settings on validation data, and none are held out here. Give more data, or a "
-                "larger validation share: --split 0.6,0.2,0.2"
+                "a search compares settings on validation data, and none are held out here. Give more data, a larger "
+                "validation share (--split 0.6,0.2,0.2), or data of their own to validate on"
             )
-        space = space_of(fit.estimator, {**looked.identity, **vars(looked.plan)}, ranges)
+        named = [name for name, value in options.items() if value is not None]
+        space = space_of(fit.estimator, {**looked.identity, **vars(looked.plan)}, ranges, named)
         document = {
             "task": task,
             "data": looked.data["fingerprint"],
