@@ -240,7 +240,9 @@ def _value(field: Any, text: str, kind: type) -> Any:
     try:
         value = kind(word)
     except ValueError:
-        raise OptionError(f"'{word}' is no value of {field.name}. Write a range as LOW..HIGH, or values with commas between") from None
+        raise OptionError(
+            f"'{word}' is no value of {field.name}. Write a range as LOW..HIGH, or values with commas between"
+        ) from None
     if field.name == "cell":
         return cells.find(value).name
     if field.metadata["check"] is not None:

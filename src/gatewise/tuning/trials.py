@@ -102,7 +102,8 @@ def run(
 
     Raises:
         KeyboardInterrupt: It was interrupted; its checkpoint is there.
-        GatewiseError, MemoryError: The default fails, or a file cannot be written; other trials note what they failed of.
+        GatewiseError, MemoryError: The default fails, or a file cannot be written; other trials note what they
+            failed of.
     """
     from ..tasks.fitting import Trial, attempt
     from ..training import TrainingStopped
