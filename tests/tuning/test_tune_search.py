@@ -97,6 +97,13 @@ def test_the_best_are_repeated_and_the_default_as_often(tmp_path, monkeypatch):
     assert len(records) == 12 + 3 * REPEATS + 1
 
 
+def test_after_its_end_a_search_goes_on_to_more_settings(tmp_path, monkeypatch):
+    curves = Curves(tmp_path, bowl)
+    for count in (4, 5, 7):
+        records = curves.search(monkeypatch, trials(count))
+        assert sum(own.kind == SEARCH for own in records) == count - 2
+
+
 def test_no_point_comes_twice(tmp_path, monkeypatch):
     records = Curves(tmp_path, bowl).search(monkeypatch, trials(40))
     points = [tuple(SPACE.rounded(own.setting).values()) for own in records if own.kind in (DEFAULT, SEARCH)]
