@@ -304,6 +304,6 @@ def _better_half(records: Sequence[Record], rung: int) -> set[int]:
 
 
 def _tried(records: Sequence[Record]) -> int:
-    """Settings, the second seed of the default among them; not its later repeats, as of an end that was gone on from."""
+    """Settings, the default's second seed among them; not its repeats, which a search that ended has as well."""
     kinds = [own.kind for own in records if own.was_begun]
     return kinds.count(DEFAULT) + min(1, kinds.count(SECOND)) + kinds.count(SEARCH)
