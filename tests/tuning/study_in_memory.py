@@ -51,10 +51,18 @@ class Curves:
         loss: Of a setting and a seed, at the end; it falls to that from a thousand times as much.
         seconds: Of a whole trial of a setting.
         stops: Called before each validation; may raise.
+        fails: Whether a setting fails with a seed, after its first validation.
     """
 
-    def __init__(self, folder, loss, seconds=lambda setting: 10.0, stops=lambda number, share: None):
-        self.now, self.loss, self.seconds, self.stops = 0.0, loss, seconds, stops
+    def __init__(
+        self,
+        folder,
+        loss,
+        seconds=lambda setting: 10.0,
+        stops=lambda number, share: None,
+        fails=lambda setting, seed: False,
+    ):
+        self.now, self.loss, self.seconds, self.stops, self.fails = 0.0, loss, seconds, stops, fails
         self.records = Records(Memory(folder))
         self.order = []  # number and share of each session of a trial
 
@@ -72,6 +80,9 @@ class Curves:
                 rungs.append(score)
             spent = record.seconds + clock() - began
             records.note(record.number, {"share": share, "score": score, "rungs": rungs, "seconds": spent})
+            if self.fails(record.setting, record.seed):
+                records.fail(record.number, "the loss is not finite")
+                return
             if share < 1 and halts(Standing(share, score, tuple(rungs), spent, reached)):
                 records.note(record.number, {}, paused=True)
                 self.order.append((record.number, share))

@@ -97,6 +97,13 @@ def test_the_best_are_repeated_and_the_default_as_often(tmp_path, monkeypatch):
     assert len(records) == 12 + 3 * REPEATS + 1
 
 
+def test_after_its_end_a_search_goes_on_to_more_settings(tmp_path, monkeypatch):
+    curves = Curves(tmp_path, bowl)
+    for count in (4, 5, 7):
+        records = curves.search(monkeypatch, trials(count))
+        assert sum(own.kind == SEARCH for own in records) == count - 2
+
+
 def test_no_point_comes_twice(tmp_path, monkeypatch):
     records = Curves(tmp_path, bowl).search(monkeypatch, trials(40))
     points = [tuple(SPACE.rounded(own.setting).values()) for own in records if own.kind in (DEFAULT, SEARCH)]
@@ -165,7 +172,7 @@ def test_a_time_shorter_than_the_default_is_refused(tmp_path, monkeypatch):
     with pytest.raises(OptionError) as caught:
         curves.search(monkeypatch, Limits(6.0, None))
     assert str(caught.value).startswith(
-        "minutes=0.1 is too short: the default alone takes about 0.17. Give at least 0.5,"
+        "minutes=0.1 is too short: the default alone takes about 0.17. Give at least 0.5;"
     )
     assert curves.now < 3
     assert curves.search(monkeypatch, trials(3))[0].state == FINISHED  # the study is unharmed
@@ -189,6 +196,19 @@ def test_a_trial_that_would_take_too_long_is_given_up(tmp_path, monkeypatch):
     assert all("4 times as long" in own.why for own in failed)
     assert {own.state for own in slow} <= {FAILED, PAUSED}  # at its rung, or because the time is up
     assert all(own.share <= 4 / VALIDATIONS for own in slow)
+
+
+def test_what_fails_is_tried_once(tmp_path, monkeypatch):
+    """Whichever its kind is, and though nothing but the number of settings ends the search."""
+
+    def fails(setting, seed):
+        return seed == 1 or setting["hidden_size"] > 100
+
+    records = Curves(tmp_path, bowl, fails=fails).search(monkeypatch, trials(12))
+    assert {own.kind for own in records if own.state == FAILED} == {SECOND, SEARCH, REPEAT}
+    assert sum(own.kind in (DEFAULT, SECOND, SEARCH) and own.seed == 0 for own in records) == 11
+    assert len({(str(own.setting), own.seed) for own in records}) == len(records)
+    assert select(records).keeps_default  # all others failed with a seed
 
 
 def test_trials_that_fail_do_not_end_the_spreading(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gatewise.tuning.records import DEFAULT, FINISHED, PAUSED, REPEAT, SEARCH, SECOND, Record
+from gatewise.tuning.records import DEFAULT, FAILED, FINISHED, PAUSED, REPEAT, SEARCH, SECOND, Record
 from gatewise.tuning.report import verdict
 from gatewise.tuning.selection import errors_needed, finalists, select
 
@@ -43,7 +43,14 @@ def test_what_was_not_repeated_is_not_taken():
     found = select(study([2.0], [[0.1]]))
     assert found.keeps_default
     assert math.isnan(found.margin)
-    assert "no time to repeat it" in verdict(found)
+    assert "too few repeats with other seeds finished" in verdict(found)
+
+
+def test_what_failed_with_another_seed_is_not_taken():
+    records = study([2.0, 2.01, 2.02], [[0.1, 0.11], [0.5, 0.51, 0.52]])
+    failed = Record(len(records), REPEAT, FAILED, {"x": 1}, 2, why="the loss is not finite")
+    assert select(records).chosen.setting == {"x": 1}
+    assert select([*records, failed]).chosen.setting == {"x": 2}
 
 
 def test_nothing_better():

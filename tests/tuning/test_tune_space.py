@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gatewise.errors import OptionError
@@ -14,7 +14,7 @@ SIZES = {"hidden_size": 64, "num_layers": 1, "dropout": 0.3, "learning_rate": 0.
 
 
 def space(ranges=(), task="classify", sizes=SIZES, **options):
-    return space_of(find(task)(**options), sizes, dict(ranges))
+    return space_of(find(task)(**options), sizes, dict(ranges), options)
 
 
 def knob(name, text, **options):
@@ -129,6 +129,7 @@ knobs = st.one_of(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(knobs, st.floats(0, 1, exclude_max=True))
 def test_a_place_is_a_rounded_value_of_the_range(own, place):
     value = own.at(place)

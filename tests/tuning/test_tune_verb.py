@@ -89,6 +89,8 @@ def test_show(studied, capsys, tmp_path):
     shown = capsys.readouterr().out
     assert "0, the default" in shown
     assert "learning_rate  0.001 to 0.1; default 0.01" in shown
+    assert "weight_decay" not in shown  # it was given, though with its usual value
+    assert "--weight-decay 0.01" in printed["command"]
     import duckdb
 
     found = duckdb.sql(f"SELECT trial, kind, loss FROM '{tmp_path / 't.parquet'}' ORDER BY trial").fetchall()
@@ -127,6 +129,29 @@ def test_interrupted_it_goes_on_to_the_same_model(studied, text, tmp_path, monke
     again = json.loads(capsys.readouterr().out)
     assert timeless(again["trials"]) == timeless(printed["trials"])
     assert_same_model(tmp_path / "m.gatewise", folder / "m.gatewise")
+
+
+def test_interrupted_while_the_result_is_measured_the_same_command_goes_on(text, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "of a study"
+    folder.mkdir()
+    command = ["tune", "generate", text, "--trials", "1", *FLAGS, "-o", str(folder / "m.gatewise"), "--quiet"]
+    usual, waiting = Prepared.__init__, [1]
+
+    def interrupted(self, *, measure, **others):
+        def measuring(finished, tell):
+            if waiting:
+                waiting.pop()
+                raise KeyboardInterrupt
+            return measure(finished, tell)
+
+        usual(self, measure=measuring, **others)
+
+    monkeypatch.setattr(Prepared, "__init__", interrupted)
+    assert main(command) == 130
+    assert [path.name for path in folder.iterdir()] == ["m.tune"]
+    assert main(command) == 0
+    assert load(folder / "m.gatewise").document["training"]["metrics"]["test"]
+    assert {path.name for path in folder.iterdir()} == {"m.tune", "m.gatewise", "m.gatewise.metrics.jsonl"}
 
 
 def test_trials_measure_nothing(text, monkeypatch):

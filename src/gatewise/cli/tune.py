@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -130,12 +130,13 @@ def _verb(task: str) -> Callable[..., None]:
     def verb(**given: Any) -> None:
         paths = given["data"] if estimator.several_files else [given["data"]]
         refuse_models(paths)
-        changed = {name: given[name] for name in (*reading, *mine) if given[name] != parameters[name].default}
+        own = _named((*reading, *mine))
+        changed = {n: given[n] for n in (*reading, *mine) if n in own or given[n] != parameters[n].default}
         _tune(
             task,
             estimator.data_at(paths),
             given["output"] or Path(f"{fitting.stem(paths[0])}.gatewise"),
-            options=derived.read_task(estimator, {name: given[name] for name in mine}),
+            options=derived.read_task(estimator, {name: given[name] for name in mine if name in changed}),
             reading=derived.read(estimator.fit, {name: given[name] for name in reading}),
             command=["gatewise", "fit", task, *paths, *_flags(changed)],
             **{name: given[name] for name in _OURS if name != "output"},
@@ -292,6 +293,12 @@ def _ranges(search: Sequence[str] | None) -> dict[str, str]:
     return found
 
 
+def _named(options: Iterable[str]) -> set[str]:
+    """Those that stand on the command line, if only with the value that they have anyway."""
+    words = {word.partition("=")[0].replace("-", "_") for word in words_given if word.startswith("--")}
+    return {name for name in options if not words.isdisjoint({f"__{name}", f"__no_{name}"})}
+
+
 def _flags(options: Mapping[str, Any]) -> list[str]:
     """Options as they are written on the command line."""
     words = []
@@ -300,5 +307,5 @@ def _flags(options: Mapping[str, Any]) -> list[str]:
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         else:
-            words += [f"--{flag}", f"{value:g}" if isinstance(value, float) and value == int(value) else str(value)]
+            words += [f"--{flag}", f"{value:.17g}" if isinstance(value, float) and value.is_integer() else str(value)]
     return words

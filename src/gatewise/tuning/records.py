@@ -15,6 +15,7 @@ RUNGS = (0.125, 0.25, 0.5)  # shares of its plan after which a trial has to be a
 DEFAULT, SECOND, SEARCH, REPEAT = "default", "default again", "search", "repeat"
 RUNNING, PAUSED, FINISHED, FAILED = "running", "paused", "finished", "failed"
 
+_DUPLICATE = "another worker has begun it"  # why a trial failed that was never run
 _PAUSED, _WHY, _FIGURES = "paused", "why", "figures"  # names of what a trial notes
 
 
@@ -53,6 +54,11 @@ class Record:
         return self.state == FINISHED
 
     @property
+    def was_begun(self) -> bool:
+        """Whether it was run at all, rather than left to another worker that was faster."""
+        return self.why != _DUPLICATE
+
+    @property
     def counts(self) -> bool:
         """Whether it says something about its setting, in the comparison at rungs."""
         return self.kind in (DEFAULT, SEARCH) and self.state != FAILED
@@ -81,8 +87,8 @@ class Records:
         trial = self.storage.study.ask()
         self._trials[trial.number] = trial
         *before, own = [record for record in self.all() if record.number <= trial.number]
-        if any((one.setting, one.seed) == (own.setting, own.seed) and one.state != FAILED for one in before):
-            self.fail(own.number, "another worker has begun it")
+        if any((one.setting, one.seed) == (own.setting, own.seed) and one.was_begun for one in before):
+            self.fail(own.number, _DUPLICATE)
             return None
         return own.number
 

@@ -65,8 +65,8 @@ def verdict(found: Selection) -> str:
     best = f"The best trial, {found.best.number}, was {gap:.2g} below the default's {found.default.score:.4g}"
     if math.isnan(found.margin):
         return (
-            f"{best}, but there was no time to repeat it with other seeds, and the best of many trials looks better "
-            "than it is. The default is kept."
+            f"{best}, but too few repeats with other seeds finished, for want of time or because they failed, and the "
+            "best of many trials looks better than it is. The default is kept."
         )
     seeds = sum(len(own.losses) for own in found.candidates)
     if found.keeps_default:

@@ -113,7 +113,7 @@ class Search:
         if self._end is None or self.limits.seconds is None or default is None or not default.finished:
             return self.left
         best = finalists(records)
-        unknown = [default] * (FINALISTS - len(best))  # whoever comes to be among the best
+        unknown = [default] * min(1, FINALISTS - len(best))  # whoever comes to be among the best next
         repeats = sum(own.seconds * (REPEATS - len(repeats_of(own, records))) for own in [default, *best])
         repeats += sum(own.seconds * REPEATS for own in unknown)
         reserved = min(repeats / self.limits.workers, _MOST_RESERVED * self.limits.seconds)
@@ -160,7 +160,7 @@ class Search:
         return next((number for number in self.records.abandoned() if self.records.storage.take(number)), None)
 
     def _wants_second(self, records: Sequence[Record], default: Record) -> bool:
-        others = any(own.kind == SECOND for own in records if own.state != FAILED)
+        others = any(own.kind == SECOND for own in records if own.was_begun)
         return not others and (self.limits.trials or 2) > 1 and not self._is_short(default)
 
     def _promoted(self, records: Sequence[Record]) -> int | None:
@@ -210,7 +210,7 @@ class Search:
         default, best = default_of(records), finalists(records)
         if default is None or not default.finished or not best:
             return []
-        begun = [(own.setting, own.seed) for own in records if own.state != FAILED]
+        begun = [(own.setting, own.seed) for own in records if own.was_begun]
         return [
             (REPEAT if own.kind == SEARCH else SECOND, own, self.seed + ahead)
             for ahead in range(1, REPEATS + 1)
@@ -273,7 +273,7 @@ class Search:
             minutes, given = needed / 60, self.limits.seconds / 60
             raise OptionError(
                 f"minutes={given:.3g} is too short: the default alone takes about {minutes:.2g}. Give at least "
-                f"{_SHORT * minutes:.2g}, or less to learn, by preset='small' or epochs"
+                f"{_SHORT * minutes:.2g}; or less to learn, by epochs or a smaller preset, and another storage"
             )
 
     def _sweep(self) -> None:
@@ -304,4 +304,6 @@ def _better_half(records: Sequence[Record], rung: int) -> set[int]:
 
 
 def _tried(records: Sequence[Record]) -> int:
-    return sum(own.kind in (DEFAULT, SECOND, SEARCH) for own in records if own.state != FAILED)
+    """Settings, the default's second seed among them; not its repeats, which a search that ended has as well."""
+    kinds = [own.kind for own in records if own.was_begun]
+    return kinds.count(DEFAULT) + min(1, kinds.count(SECOND)) + kinds.count(SEARCH)

@@ -13,7 +13,7 @@ from statistics import fmean
 
 import numpy as np
 
-from .records import DEFAULT, SEARCH, Record
+from .records import DEFAULT, FAILED, SEARCH, Record
 
 FINALISTS = 3  # settings that are repeated
 REPEATS = 2  # other seeds of each
@@ -82,13 +82,18 @@ def repeats_of(record: Record, records: Sequence[Record]) -> list[Record]:
     return [own for own in records if own.finished and own.setting == record.setting and own.seed != record.seed]
 
 
+def _fails(record: Record, records: Sequence[Record]) -> bool:
+    """Whether the setting failed with another seed."""
+    return any(own.state == FAILED and own.was_begun and own.setting == record.setting for own in records)
+
+
 def select(records: Sequence[Record]) -> Selection:
     """Choose among finished trials, of which the default must be one."""
     default = default_of(records)
     assert default is not None
     kept = Candidate(default, (default.score, *(own.score for own in repeats_of(default, records))))
     others = [Candidate(own, tuple(r.score for r in repeats_of(own, records))) for own in finalists(records)]
-    others = [own for own in others if own.losses]
+    others = [own for own in others if own.losses and not _fails(own.record, records)]
     best = min([default, *finalists(records)], key=lambda own: own.score)
     candidates = (kept, *others)
     freedom = sum(len(own.losses) - 1 for own in candidates)

@@ -11,7 +11,7 @@ models", ICLR.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
@@ -152,18 +152,21 @@ class Space:
         return cls(tuple(Knob(**{**knob, "choices": tuple(knob["choices"])}) for knob in knobs))
 
 
-def space_of(estimator: Estimator, sizes: Mapping[str, Any], ranges: Mapping[str, str]) -> Space:
+def space_of(
+    estimator: Estimator, sizes: Mapping[str, Any], ranges: Mapping[str, str], named: Collection[str] = ()
+) -> Space:
     """What is searched for an estimator.
 
     Args:
         sizes: What its task chose for the options that were left open, by name.
         ranges: Of the user, by option: "32..512" or "lstm,gru". They come in addition to what is searched anyway.
+        named: Options that the user gave, also those with the value that they have anyway. They are not searched.
 
     Raises:
         OptionError: There is no such option, it cannot be searched or is fixed, or the range is none.
     """
     known = {f.name: f for f in fields(estimator)}
-    given = {name for name, f in known.items() if getattr(estimator, name) != f.default}
+    given = {name for name, f in known.items() if name in named or getattr(estimator, name) != f.default}
     knobs = {}
     for name in known:
         default = sizes.get(name, getattr(estimator, name))
@@ -215,10 +218,10 @@ def _asked(field: Any, default: Any, text: str) -> Knob:
         raise OptionError(f"{name} has no value in this fit to search about. Give it one value")
     if ".." in text:
         if numeric is None or isinstance(default, bool):
-            raise OptionError(f"{name} is no number: list its values, as in --search {name}=a,b")
+            raise OptionError(f"{name} is no number: list its values with commas between")
         low, high = (_value(field, end, numeric) for end in text.split("..", 1))
         if not low < high:
-            raise OptionError(f"the range of {name} must rise, not '{text}'. Write it as --search {name}=LOW..HIGH")
+            raise OptionError(f"the range of {name} must rise, not '{text}'. Write it as LOW..HIGH")
         return Knob(name, default, low, high, log=low > 0 and high >= _LOG * low, whole=numeric is int)
     convert: type = bool if bool in kinds else numeric or str
     choices = tuple(dict.fromkeys(_value(field, word, convert) for word in text.split(",")))
@@ -230,7 +233,6 @@ def _asked(field: Any, default: Any, text: str) -> Knob:
 def _value(field: Any, text: str, kind: type) -> Any:
     """A word of a range as the option takes it. OptionError if it does not."""
     word = text.strip()
-    example = f"Write --search {field.name}=LOW..HIGH, or values with commas between"
     if kind is bool:
         if word not in ("true", "false"):
             raise OptionError(f"{field.name} is true or false, not '{word}'")
@@ -238,7 +240,9 @@ def _value(field: Any, text: str, kind: type) -> Any:
     try:
         value = kind(word)
     except ValueError:
-        raise OptionError(f"'{word}' is no value of {field.name}. {example}") from None
+        raise OptionError(
+            f"'{word}' is no value of {field.name}. Write a range as LOW..HIGH, or values with commas between"
+        ) from None
     if field.name == "cell":
         return cells.find(value).name
     if field.metadata["check"] is not None:

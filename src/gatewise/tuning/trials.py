@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..bundle import checkpoint_of
-from ..errors import DataError, GatewiseError, OptionError, ShapeError
-from .records import RUNGS, Record, Records
+from ..errors import DataError, OptionError, ShapeError
+from .records import DEFAULT, RUNGS, Record, Records
 from .space import Space
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def run(
 
     Raises:
         KeyboardInterrupt: It was interrupted; its checkpoint is there.
-        GatewiseError: The default fails; other trials note what they failed of.
+        GatewiseError, MemoryError: The default fails, or a file cannot be written; other trials note what they
+            failed of.
     """
     from ..tasks.fitting import Trial, attempt
     from ..training import TrainingStopped
@@ -128,9 +129,10 @@ def run(
     try:
         outcome = estimator.fit_as(partial(attempt, estimator, trial=trial), fit.data, fit.y, **fit.reading)
     except (TrainingStopped, OptionError, DataError, ShapeError, MemoryError) as error:
-        if record.setting == space.default and isinstance(error, GatewiseError):
+        diverged = isinstance(error, TrainingStopped) and error.outcome.reason != "cannot write"
+        if record.kind == DEFAULT or (record.setting == space.default and not diverged):
             raise
-        if isinstance(error, TrainingStopped) and error.outcome.reason == "cannot write":
+        if isinstance(error, TrainingStopped) and not diverged:
             raise
         records.note(number, {"seconds": record.seconds + clock() - began})
         records.fail(number, " ".join(str(error).split()) or type(error).__name__)

@@ -15,7 +15,7 @@ from .. import bundle
 from ..bundle import checkpoint_of, metrics_of
 from ..checks import number, whole
 from ..errors import DataError, OptionError, suggest
-from ..files import TemporaryFolder, only_run
+from ..files import TemporaryFolder, atomic, only_run
 from ..tasks import TASKS, find
 from .page import Drawn
 from .progress import choose
@@ -95,10 +95,11 @@ class Tuning:
         looked, threads = fit.look()
         if not looked.held_out:
             raise DataError(
-                "a search compares settings on validation data, and none are held out here. Give more data, or a "
-                "larger validation share: --split 0.6,0.2,0.2"
+                "a search compares settings on validation data, and none are held out here. Give more data, a larger "
+                "validation share (--split 0.6,0.2,0.2), or data of their own to validate on"
             )
-        space = space_of(fit.estimator, {**looked.identity, **vars(looked.plan)}, ranges)
+        named = [name for name, value in options.items() if value is not None]
+        space = space_of(fit.estimator, {**looked.identity, **vars(looked.plan)}, ranges, named)
         document = {
             "task": task,
             "data": looked.data["fingerprint"],
@@ -145,8 +146,11 @@ class Tuning:
         selection = select(found)
         options = self.space.options(selection.chosen.setting)
         with TemporaryFolder("tuned") as folder:
-            target = Path(folder, MODEL) if output is None else Path(output)
-            estimator = self._fitted(options, records.folder(selection.chosen.number) / MODEL, target)
+            # Elsewhere than `output`, where what an interrupt leaves would keep the same command from going on.
+            fitted = Path(folder, MODEL)
+            estimator = self._fitted(options, records.folder(selection.chosen.number) / MODEL, fitted)
+            if output is not None:
+                _put(fitted, Path(output))
         return Tuned(options, estimator, rows(self.space, found), selection, self.space, found)
 
     def search(self, storage: Storage, told: Told, *, began: float) -> Records:
@@ -160,11 +164,13 @@ class Tuning:
         """What `fit` with these options makes: from the trial, which was such a fit, where its files are there."""
         resume = checkpoint_of(trial).exists() and metrics_of(trial).exists()
         if resume:
-            with only_run(target):  # nobody else writes there
-                shutil.copyfile(metrics_of(trial), metrics_of(target))
-                shutil.copyfile(checkpoint_of(trial), checkpoint_of(target))
+            shutil.copyfile(metrics_of(trial), metrics_of(target))
+            shutil.copyfile(checkpoint_of(trial), checkpoint_of(target))
         estimator = self.fit.with_options(options)
-        return estimator.fit(self.fit.data, self.fit.y, output=target, resume=resume, **self.fit.reading)
+        estimator.fit(self.fit.data, self.fit.y, output=target, resume=resume, **self.fit.reading)
+        if estimator.outcome_.reason == "interrupted":
+            raise KeyboardInterrupt
+        return estimator
 
 
 def tune(
@@ -220,6 +226,15 @@ def tune(
         if page is not None:
             told = Drawn(told, Path(page), tuning.space, Records(study), name, task, None)
         return tuning.run(study, output, told, began=began)
+
+
+def _put(fitted: Path, output: Path) -> None:
+    """Copy a model and its history to where they were asked for."""
+    with only_run(output):  # nobody else writes there
+        for source, target in ((metrics_of(fitted), metrics_of(output)), (fitted, output)):
+            with atomic(target) as temporary:
+                shutil.copyfile(source, temporary)
+        checkpoint_of(output).unlink(missing_ok=True)  # of another training, which this model takes the place of
 
 
 def limits_of(minutes: float | None, trials: int | None, workers: int = 1) -> Limits:
