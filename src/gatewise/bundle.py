@@ -34,6 +34,7 @@ FORMAT = 2
 _PLAIN_FORMAT = 1  # of a file without "compressed": Gatewise could read it before it could compress
 KEY = "gatewise"
 
+_BESIDE = ("plain.", "baselines.", "data.")  # names of tensors that are no weights begin so
 _DEEPEST = 100  # objects and lists in one another
 _LIMIT = 100_000_000  # bytes of header; the safetensors library refuses longer ones too
 _NO_MODEL = "Give a model that `gatewise fit` wrote."
@@ -112,14 +113,14 @@ class Header:
         return sum(math.prod(shape) for name, (_, shape) in self.tensors.items() if name not in self.scales)
 
     @property
-    def plain(self) -> set[str]:
-        """Tensors that hold what plain methods know, which is no weight."""
-        return {name for name in self.tensors if name.startswith("plain.")}
+    def beside(self) -> set[str]:
+        """Tensors that are no weights of the network: what plain methods know, and a detector of its data."""
+        return {name for name in self.tensors if name.startswith(_BESIDE)}
 
     @property
     def weights(self) -> int:
         """How many numbers the network has learned: one that it uses twice counts once."""
-        own = self.tensors.keys() - self.plain
+        own = self.tensors.keys() - self.beside
         return replace(self, tensors={name: self.tensors[name] for name in own}).values
 
     @property

@@ -37,7 +37,13 @@ MODELS = {  # a model -> classes, and what it is made of
     "a class": (CLASSES, lstm(2, 4, outputs="end"), Dense(inputs=4, outputs=3, activation="softmax")),
     "logarithms": (CLASSES, gru(2, 4), Pooling(of="mean"), Dense(inputs=4, outputs=3), Activation(name="log_softmax")),
     "scores": (CLASSES, gru(2, 3, direction="both", merge="mul"), Pooling(of="max"), Scaling(size=3)),
-    "sigmoids": (CLASSES, lstm(2, 4), Pooling(of="last"), Dense(inputs=4, outputs=3, activation="sigmoid")),
+    "labels": (CLASSES, lstm(2, 4), Pooling(of="last"), Dense(inputs=4, outputs=3, activation="sigmoid")),
+    "labels of chances": (
+        CLASSES,
+        lstm(2, 4),
+        Dense(inputs=4, outputs=3, activation="hard_sigmoid"),
+        Pooling(of="mean"),
+    ),
     "one of two": (["no", "yes"], lstm(2, 4, outputs="end"), Dense(inputs=4, outputs=1, activation="sigmoid")),
     "a score of two": (["no", "yes"], lstm(2, 4, outputs="end"), Dense(inputs=4, outputs=1)),
     "a hard chance": (
@@ -83,9 +89,7 @@ def wanted(model, x, one, other):
     shares = predictor.probabilities(y)
     if len(y) == 1:
         return np.log(shares[one] / shares[other])
-    of_sigmoids = getattr(model.layers_[-1], "activation", "") == "sigmoid"
-    scores = np.log(shares / (1 - shares)) if of_sigmoids else np.log(shares)
-    return scores[one] - scores[other]
+    return np.log(shares[one] / shares[other])
 
 
 def test_the_score_is_what_the_model_says_and_its_parts_add_up(name):
@@ -98,6 +102,13 @@ def test_the_score_is_what_the_model_says_and_its_parts_add_up(name):
     elif name == "means of chances":
         shares = np.sort(model._predictor().outputs([x[3]])[0])
         assert score == pytest.approx(shares[-1] - shares[-2], abs=1e-5)
+    elif name.startswith("labels"):
+        chances = model._predictor().outputs([x[3]])[0].astype(np.float64)
+        chance = chances[classes.index(asked.target.name)]
+        assert chance == chances.max()
+        assert score == pytest.approx(
+            chance if name == "labels of chances" else np.log(chance / (1 - chance)), abs=1e-4
+        )
     elif classes is None:
         assert score == pytest.approx(wanted(model, x[3], 0, 0), abs=1e-5)
     else:
@@ -219,6 +230,34 @@ def test_what_is_refused():
         question(numbers(), rows(), 9, Ask())
     with pytest.raises(OptionError, match="horizon is no part"):
         question(numbers(), rows(), 0, Ask(horizon=2))
+
+
+def test_labels_do_not_exclude_one_another():
+    """Each is explained by itself, whatever the others are; without one over a half there is none."""
+    _, *layers = MODELS["labels"]
+    model, x = made(*layers, classes=CLASSES), 10 * rows(40)
+    decided = np.stack(model.predict(x))
+    for row, own in enumerate(decided):
+        asked, _ = question(model, x, row, Ask(target="b"))
+        names = [name for name, holds in zip(CLASSES, own, strict=True) if holds]
+        assert asked.answer.text == (", ".join(names) or "no label")
+        assert asked.target.text == "the log-odds of b"
+        [said] = asked.answers(asked.run([part.values[:, None] for part in asked.parts]))
+        assert said == ("b" if own[1] else "not b")
+        assert list(asked.contrasts()) == []
+    assert min(decided.sum(1)) == 0
+    assert max(decided.sum(1)) > 1
+    with pytest.raises(OptionError, match="against is no part"):
+        question(model, x, 0, Ask(against="a"))
+
+
+def test_labels_of_a_step():
+    model = made(lstm(2, 4), Dense(inputs=4, outputs=3, activation="sigmoid"), classes=CLASSES)
+    asked, _ = question(model, rows(), 0, Ask(target="c", step=1))
+    chance = float(model._predictor().outputs([rows()[0]])[0][1, 2])
+    score, _ = ends(asked)
+    assert score == pytest.approx(np.log(chance / (1 - chance)), abs=1e-4)
+    assert asked.target.text == "the log-odds of c at step 1"
 
 
 def test_the_verb(tmp_path, capsys):

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from accessibility import audit, needs_axe
 from browser import Browser
+from tasks.sequential.test_sequential import lstm, made
 
 from gatewise.cli import main
+from gatewise.runtime.sequential import Dense
 from gatewise.tasks.classify.estimator import Classifier
 from gatewise.tasks.detect.estimator import Detector
 from gatewise.tasks.generate.estimator import Generator
@@ -155,6 +157,31 @@ def test_a_series_is_classified(tmp_path):
     assert re.search(r'id="said"[^>]*>([^<]*)<', found)[1] == label
     assert float(re.search(r"</progress> ([\d.]+)", found)[1]) == pytest.approx(chances.max(), abs=6e-4)
     assert "分类" in found
+
+
+def test_labels_that_do_not_exclude_one_another(tmp_path):
+    """Of an imported model, whose answer is one for all steps, or one for each."""
+    values = np.random.default_rng(3).normal(size=(6, 2)).round(3)
+    paste = "\\n".join(["x,y", *(",".join(map(str, row)) for row in values)])
+    for layers in ([lstm(2, 4, outputs="end")], [lstm(2, 4)]):
+        model = made(*layers, Dense(inputs=4, outputs=3, activation="sigmoid"), classes=["a", "b", "c"], columns="x,y")
+        model.save(tmp_path / "model.gatewise")
+        page = tmp_path / "page.html"
+        assert main(["export", str(tmp_path / "model.gatewise"), "--to", "html", "-o", str(page), "--force"]) == 0
+        script = f'at("numbers").value = "{paste}"; at("go").click(); '
+        script += 'if (at("made")) at("made").textContent = at("made").value;'
+        found, complaints = shown(page, script, tmp_path)
+        assert not complaints
+        [wanted] = model.predict(values[None].astype(np.float32))
+        if wanted.ndim == 1:
+            chances = model._predictor().outputs([values.astype(np.float32)])[0]
+            names = [name for chance, name in sorted(zip(chances, "abc", strict=True), reverse=True) if chance > 0.5]
+            assert re.search(r'id="said"[^>]*>([^<]*)<', found)[1] == (", ".join(names) or "no label")
+        else:
+            lines = re.search(r'id="made"[^>]*>([^<]*)<', found)[1].split()
+            assert lines[0] == "x,y,a,b,c"
+            np.testing.assert_array_equal([[int(one) for one in line.split(",")[2:]] for line in lines[1:]], wanted)
+            assert 0 < wanted.sum() < wanted.size
 
 
 @needs_axe

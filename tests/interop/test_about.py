@@ -6,13 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+from tasks.sequential.test_sequential import lstm, made
 from torch import nn
 
 import gatewise
 from gatewise.cli import main
 from gatewise.interop.about import about
+from gatewise.interop.exporting import export_chain
 from gatewise.interop.formats import format_of
+from gatewise.runtime.sequential import Dense
 
 MODELS = Path(__file__).parents[1] / "tasks" / "models"
 
@@ -86,6 +90,18 @@ def test_what_a_file_does_not_say_is_guessed_and_said(capsys):
     assert found.choices == ()
     assert main(["info", "plain.pt", "--layers"]) == 0
     assert "weight_hh_l0" in capsys.readouterr().out
+
+
+def test_several_sigmoids_are_labels():
+    for activation in ("sigmoid", "hard_sigmoid"):
+        made(lstm(2, 4, outputs="end"), Dense(inputs=4, outputs=3, activation=activation)).save("m.gatewise")
+        export_chain("m.gatewise", "torch", Path("labels.safetensors"))
+        with safe_open("labels.safetensors", "np") as file:
+            layers = {"layers": file.metadata()["layers"]}
+        save_file(load_file("labels.safetensors"), "labels.safetensors", layers)  # as if it were not ours
+        assert about("labels.safetensors").choices == (
+            "--classes NAMES: its 3 labels, any number of which may hold, with commas between them",
+        )
 
 
 def test_of_weights_that_fit_in_no_order_it_is_said_what_to_add(capsys):

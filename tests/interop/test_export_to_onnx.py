@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
+from gatewise import bundle
 from gatewise.cli import main
 from gatewise.interop.onnx import network, running, writing
 from gatewise.runtime.layers import network_of
@@ -299,3 +300,25 @@ def test_the_program_of_the_page_runs(text_model, tmp_path, capsys, monkeypatch)
     assert {name: own.shape for name, own in names["states"].items()} == dict.fromkeys(
         ["layer0_h", "layer0_c", "layer1_h", "layer1_c"], (1, 6)
     )
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_what_plain_methods_know_is_no_weight(share, tmp_path, capsys):
+    """Their tensors stand beside those of the network, which is not there at all where it has no share."""
+    t, rows = np.arange(12), ["run,heat,label"]
+    for run in range(24):
+        rows += [f"{run},{v:.3f},{'fast' if run % 2 else 'slow'}" for v in np.sin(t / (1 + run % 2) + run)]
+    (tmp_path / "runs.csv").write_text("\n".join(rows))
+    model, output = str(tmp_path / "m.gatewise"), tmp_path / "a.c"
+    fitted = Classifier(key="run", hidden_size=4, epochs=1, share=share)
+    fitted.fit(str(tmp_path / "runs.csv"), output=model)
+    counted = sum(weight.numel() for weight in fitted.model_.parameters())
+    assert bundle.read_header(model).weights == counted > 0
+    assert main(["export", model, "--to", "c", "-o", str(output), "--json"]) == 0
+    found = capsys.readouterr()
+    assert json.loads(found.out)["weights"] == (counted if share else 0)
+    assert ("No network" in found.err) is (share == 0)
+    assert main(["info", model]) == 0
+    said = capsys.readouterr().out
+    assert f"parameters      {counted:,} in " in said
+    assert "other data" in said

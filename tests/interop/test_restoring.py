@@ -150,3 +150,16 @@ def test_what_is_no_document_is_damage(models, tmp_path, capsys):
         err = capsys.readouterr().err
         assert err.count("\n") == 1
         assert not (tmp_path / "b.gatewise").exists()
+
+
+@pytest.mark.parametrize("option", [["--reads", "steps"], ["--layers", "a,b"], ["--activation", "relu"]])
+@pytest.mark.parametrize("task", ["generate", "classify", "sequential"])
+def test_what_a_file_says_of_its_layers_is_not_asked_for(task, option, models, tmp_path, capsys):
+    file, output = tmp_path / "a.safetensors", tmp_path / "a.gatewise"
+    assert main(["export", str(models / f"{task}.gatewise"), "--to", "torch", "-o", str(file)]) == 0
+    capsys.readouterr()
+    assert main(["import", str(file), "-o", str(output), *option]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"so that {option[0].strip('-')} is not asked for" in said
+    assert not output.exists()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import OptionError, suggest
 from .frame import Json, note, result
+
+if TYPE_CHECKING:
+    from ..bundle import Header
 
 ONNX, VECTORS = "onnx", "vectors"
 
@@ -66,8 +69,8 @@ def export(
     kind = weights or target.KINDS[0]
     exporters.check(output, folder=to == "c", force=force)
     said = step_model(model, exporters.rounding(kind, to, target.KINDS), to)
-    count = read_header(model).weights
-    note(f"{said.title} {count:,} weights in {kind}")
+    count = _weights(read_header(model))
+    note(f"{said.title} {f'{count:,} weights' if count else 'No network; numbers'} in {kind}")
     done = exporters.write(said, to, kind, output)
     changed = 0.0
     if kind != "float32":
@@ -91,6 +94,11 @@ def export(
         "changed_by_weights": changed,
     }
     result(f"wrote {', '.join(file.name for file in done.files)} ({size_text(size)}); {proof}", document, json)
+
+
+def _weights(header: Header) -> int:
+    """Of the network, as `fit` counts them; 0 where it has no share in what the model predicts, and is left out."""
+    return 0 if header.document.get("blend_weight") == 0 else header.weights
 
 
 def _word_vectors(model: Path, output: Path, weights: str | None, force: bool, json: bool) -> None:
@@ -146,8 +154,8 @@ def _for_engines(model: Path, output: Path, weights: str | None, operator: str |
     said = onnx_model(model, rounded)
     exporters.check(output, folder=isinstance(said, FunctionModel) and len(said.functions) > 1, force=force)
     header = read_header(model)
-    count = header.weights
-    note(f"{said.title} {count:,} weights")
+    count = _weights(header)
+    note(f"{said.title} {f'{count:,} weights' if count else 'No network'}")
     done = write(said, header.document, output, way)
     proof = NOT_PROVED
     if done.difference is not None:

@@ -73,7 +73,7 @@ def info(
         result("" if json else found.describe(), found.document(), json)
     else:
         if layers:
-            weights = header.tensors.keys() - header.plain - header.scales
+            weights = header.tensors.keys() - header.beside - header.scales
             _layers({name: list(shape) for name, (_, shape) in header.tensors.items() if name in weights}, json)
             return
         result("" if json else describe(header, width()), header.document, json)
@@ -152,9 +152,9 @@ def _properties(header: Header) -> Iterator[tuple[str, str]]:
     """(label, text) of each property; the known ones come first, in order of interest."""
     rest = {key: v for key, v in header.document.items() if v is not None and key not in ("format", "sha256")}
     training, task = rest.pop("training", None), rest.get("task")
-    plain = header.plain
+    others = header.beside
     network, beside = (
-        replace(header, tensors={name: kind for name, kind in header.tensors.items() if (name in plain) is which})
+        replace(header, tensors={name: kind for name, kind in header.tensors.items() if (name in others) is which})
         for which in (False, True)
     )
     count = len(network.tensors.keys() - header.scales)
@@ -166,8 +166,8 @@ def _properties(header: Header) -> Iterator[tuple[str, str]]:
     yield "parameters", f"{network.values:,} in {count} tensor{'s' * (count != 1)}, {_bytes(network.bytes)}"
     if "compressed" in rest:
         yield "weights", _weights(rest.pop("compressed"))
-    if plain:
-        yield "plain data", f"{beside.values:,} values that plain methods know, {_bytes(beside.bytes)}"
+    if others:
+        yield "other data", f"{beside.values:,} values of plain methods and of the data, {_bytes(beside.bytes)}"
     for key in ("vocabulary", "options", *rest):
         if key in rest and (text := _brief(_headline(key, rest.pop(key), task))):
             yield _words(key), text

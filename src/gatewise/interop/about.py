@@ -13,7 +13,7 @@ from typing import Any
 from .. import bundle
 from ..errors import ModelFileError, OptionError
 from ..runtime.sequential import Embedding, described, last_width
-from ..tasks.sequential.predictor import last_activation
+from ..tasks.sequential.predictor import SIGMOIDS, are_labels, last_activation
 from .chain import Chain
 from .formats import OF_WEIGHTS, Asked, chosen, format_of
 from .read_torch import READS
@@ -25,7 +25,7 @@ _UNSAID = {
     "activation": ("relu", "relu, tanh, linear or another"),
     "nonlinearity": ("tanh", "tanh or relu"),
 }
-_OF_CLASSES = ("softmax", "log_softmax", "sigmoid")
+_OF_CLASSES = ("softmax", "log_softmax", *SIGMOIDS)
 _MOST_CLASSES = 1000  # beyond which answers are rather tokens
 
 
@@ -110,7 +110,9 @@ def _names(chain: Chain) -> list[str]:
     if isinstance(first, Embedding):
         found.append(f"--vocabulary FILE: its {first.count:,} tokens, if it reads text")
     outputs, activation = last_width(chain.kinds), last_activation(chain.kinds)
-    if activation in _OF_CLASSES and outputs <= _MOST_CLASSES:
+    if are_labels(chain.kinds):
+        found.append(f"--classes NAMES: its {outputs:,} labels, any number of which may hold, with commas between them")
+    elif activation in _OF_CLASSES and outputs <= _MOST_CLASSES:
         found.append(f"--classes NAMES: its {max(outputs, 2):,} classes, with commas between them")
     return found
 

@@ -30,6 +30,7 @@ from .chain import Chain
 from .formats import OF_WEIGHTS, Asked, chosen, format_of
 from .itself import prove_chain
 from .proof import Answers, CannotRunError, Proof, compared, examples, logarithms, prove
+from .read_torch import said_of
 from .restoring import document_in, metadata_of, restored
 
 Array = np.ndarray
@@ -112,7 +113,7 @@ def import_model(
             bundle.read_header(path)
             raise OptionError(f"'{path}' is a model of Gatewise already, which needs no import")
     asked = Asked(nonlinearity, reads, activation, tuple(layers))
-    if asked != Asked() and name not in OF_WEIGHTS:
+    if asked != Asked() and (name not in OF_WEIGHTS or said_of(path) is not None):
         given = next(option for option, value in vars(asked).items() if value)
         raise OptionError(f"'{path}' says itself what its layers are, so that {given} is not asked for. Leave it out")
     if kind == "generate" and reads is None:

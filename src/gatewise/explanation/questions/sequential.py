@@ -1,7 +1,7 @@
-"""Why a model of another library answers with a class, or with numbers, of a sequence or of one of its steps.
+"""Why a model of another library answers with a class, labels or numbers, of a sequence or of one of its steps.
 
-The score of a class is its lead over another one before the softmax or sigmoid at the end: a probability itself hardly
-moves where it is near 0 or 1. Numbers are explained as the model gives them.
+The score of a class is its lead over another one before the softmax or sigmoid at the end, and that of a label its
+log-odds: a probability itself hardly moves where it is near 0 or 1. Numbers are explained as the model gives them.
 """
 
 from __future__ import annotations
@@ -128,11 +128,14 @@ class _Row:
     def question(self, ask: Ask) -> Question:
         has_steps = self.outputs.ndim > 1  # of what was read, or of a decoder's own
         place = ("step",) if has_steps else ()
-        ask.only("target", *(("against",) if self.classes else ()), *place, task="sequential")
+        compared = ("against",) if self.classes and not self.predictor.labels else ()
+        ask.only("target", *compared, *place, task="sequential")
         step = None
         if has_steps:
             step = chosen_step(ask.step, len(self.outputs), len(self.outputs) - 1)
         found = self.outputs if step is None else self.outputs[step]
+        if self.predictor.labels:
+            return self._of_label(step, chosen_name("label", ask.target, self.classes, int(found.argmax())), found)
         if self.classes:
             chances = self.predictor.probabilities(found)
             return self._of_class(step, *pair("class", ask, self.classes, chances), chances)
@@ -143,21 +146,17 @@ class _Row:
 
     def _of_class(self, step: int | None, best: int, other: int, chances: np.ndarray) -> Question:
         name, against = self.classes[best], self.classes[other]
-        order, others = np.argsort(-chances, kind="stable"), contrasted(chances, best, other)
+        others = contrasted(chances, best, other)
         layers, scored = _without_end(self._layers)
 
-        def each(found: Any) -> Any:
-            """(N, outputs)."""
-            return found if step is None else found[step]
-
         def lead(found: Any) -> Any:
-            own = each(found)
+            own = _each(found, step)
             if own.shape[-1] > 1:
                 return own[:, best] - own[:, other]
             return (own[:, 0] if scored else 2 * own[:, 0] - 1) * (1 if best == 1 else -1)
 
         def decided(found: Any) -> list[str]:
-            own = np.asarray(each(found))
+            own = np.asarray(_each(found, step))
             alone = own[:, 0] > (0 if scored else 0.5)  # of one number for two classes
             return [self.classes[int(one)] for one in (own.argmax(1) if own.shape[-1] > 1 else alone)]
 
@@ -170,16 +169,34 @@ class _Row:
                 against=against,
                 step=step,
             ),
-            Answer(
-                text=self.classes[int(order[0])],
-                probability=float(np.clip(chances.max(), 0, 1)),
-                choices=[self._choice(int(one), chances) for one in order[:_CHOICES]],
-                base_rate_of=self.counted,
-            ),
+            self._answer(self.classes[int(chances.argmax())], float(chances.max()), chances),
             layers,
             lead,
             answers=decided,
             contrasts=lambda: (self._of_class(step, best, one, chances) for one in others),
+        )
+
+    def _of_label(self, step: int | None, label: int, chances: np.ndarray) -> Question:
+        """Of one of several labels, which do not exclude one another."""
+        name, chance = self.classes[label], float(chances[label])
+        layers, scored = _without_end(self._layers)
+        score = "log-odds" if scored else "probability"
+        decided = [self.classes[one] for one in np.flatnonzero(chances > 0.5)]
+        least = 0 if scored else 0.5
+        return self._asked(
+            Target(
+                kind="label",
+                text=f"the {score} of {name}{_at(step)}",
+                unit="nats" if scored else "",
+                name=name,
+                step=step,
+            ),
+            self._answer(", ".join(decided) or "no label", chance if chance > 0.5 else 1 - chance, chances),
+            layers,
+            lambda found: _each(found, step)[:, label],
+            answers=lambda found: [
+                name if one > least else f"not {name}" for one in np.asarray(_each(found, step))[:, label]
+            ],
         )
 
     def _of_number(self, step: int | None, place: int, known: Sequence[str], found: np.ndarray) -> Question:
@@ -188,7 +205,7 @@ class _Row:
             Target(kind="number", text=f"{name}{_at(step)}", unit="", name=name, step=step),
             Answer(text=number_text(float(found[place]))),
             self._layers,
-            lambda y: y[:, place] if step is None else y[step, :, place],
+            lambda found: _each(found, step)[:, place],
         )
 
     def _asked(self, target: Target, answer: Answer, layers: _Layers, score: Any, **more: Any) -> Question:
@@ -213,13 +230,27 @@ class _Row:
             **more,
         )
 
+    def _answer(self, text: str, probability: float, chances: np.ndarray) -> Answer:
+        order = np.argsort(-chances, kind="stable")
+        return Answer(
+            text=text,
+            probability=float(np.clip(probability, 0, 1)),
+            choices=[self._choice(int(one), chances) for one in order[:_CHOICES]],
+            base_rate_of=self.counted,
+        )
+
     def _choice(self, number: int, chances: np.ndarray) -> Choice:
         chance, rate = (None if one is None else float(np.clip(one[number], 0, 1)) for one in (chances, self.rates))
         return Choice(name=self.classes[number], probability=chance, base_rate=rate)
 
 
+def _each(found: Any, step: int | None) -> Any:
+    """(N, outputs) of N variants, at a step where there is an answer at each."""
+    return found if step is None else found[step]
+
+
 def _without_end(layers: _Layers) -> tuple[_Layers, bool]:
-    """Layers up to the scores of classes, and whether they give such."""
+    """Layers up to the scores of classes or labels, and whether they give such."""
     *before, (place, last) = layers
     if isinstance(last, Activation) and last.name in _OF_SCORES:
         return before, True

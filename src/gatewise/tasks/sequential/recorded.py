@@ -30,7 +30,7 @@ _MOST = 200  # steps that are printed one by one
 
 
 def step_model(model: Sequential, digest: str, rounded: Rounding) -> StepModel:
-    """The model as what it answers: probabilities of classes, or numbers.
+    """The model as what it answers: probabilities of classes or labels, or numbers.
 
     Args:
         model: As read from a file. It predicts with rounded weights from then on.
@@ -204,7 +204,7 @@ def _meaning(model: Sequential, way: str) -> list[str]:
 
 
 def _page(model: Sequential, predictor: Predictor, way: str, answers: Sequence[str]) -> dict[str, Any]:
-    """A page of labels where there is an answer at each step, else one of classes or of a number."""
+    """A page of steps where there is an answer at each, else one of classes, labels or a number."""
     channels, classes = _channels(model), list(model.classes_ or ())
     refused = ""
     if predictor.width is None and (model.vocabulary_ is None or predictor.each_step):
@@ -217,15 +217,16 @@ def _page(model: Sequential, predictor: Predictor, way: str, answers: Sequence[s
         return {
             "kind": "labels",
             "names": channels,
-            "classes": classes,
+            "classes": [] if predictor.labels else classes,
             "targets": [] if classes else list(answers),
+            "labels": classes if predictor.labels else [],
             "whole": way == "sequence",
             "chained": False,
             "refused": refused,
         }
     said = {
         "way": way,
-        "target": "category" if classes else "number",
+        "target": "labels" if predictor.labels else "category" if classes else "number",
         "classes": classes,
         "name": answers[0],
         "refused": refused,
