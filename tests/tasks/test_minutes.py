@@ -91,7 +91,8 @@ def test_an_interrupted_run_resumes(tmp_path, few):
     whole = fit(tmp_path / "whole.gatewise")
     stopped = fit(tmp_path / "model.gatewise", Interrupting(3))
     assert stopped.outcome_.reason == "interrupted"
-    resumed = fit(tmp_path / "model.gatewise")
+    resumed = fit(tmp_path / "model.gatewise", said := Notes())
+    assert any("as many as what is left of the time allows" in " ".join(line.split()) for line in said.lines)
     assert resumed.outcome_.reason == "finished"
     assert resumed.sized_as == whole.sized_as
     assert resumed.outcome_.outside > stopped.outcome_.outside
