@@ -9,8 +9,9 @@ import signal
 
 import pytest
 
+from gatewise.data.text.vectors import read_vectors
 from gatewise.errors import OptionError
-from gatewise.tasks import TASKS, Generator, budgeting, find
+from gatewise.tasks import TASKS, Classifier, Generator, Tagger, Translator, budgeting, find, vectors
 from gatewise.training import Silent
 
 TEXT = "to be or not to be, that is the question\n" * 60
@@ -90,12 +91,41 @@ def test_an_interrupted_run_resumes(tmp_path, few):
     whole = fit(tmp_path / "whole.gatewise")
     stopped = fit(tmp_path / "model.gatewise", Interrupting(3))
     assert stopped.outcome_.reason == "interrupted"
-    resumed = fit(tmp_path / "model.gatewise")
+    resumed = fit(tmp_path / "model.gatewise", said := Notes())
+    assert any("as many as what is left of the time allows" in " ".join(line.split()) for line in said.lines)
     assert resumed.outcome_.reason == "finished"
     assert resumed.sized_as == whole.sized_as
     assert resumed.outcome_.outside > stopped.outcome_.outside
     for name, weight in resumed.model_.state_dict().items():
         assert weight.equal(whole.model_.state_dict()[name])
+
+
+def test_a_tagger_of_few_steps_is_measured_by_networks_of_folds(few):
+    x = [[[float(t % 3), float(t % 2)] for t in range(9)] for _ in range(3)]
+    y = [["a" if t % 3 else "b" for t in range(9)] for _ in range(3)]
+    model = Tagger(hidden_size=4, num_layers=1, minutes=1000.0, threads=1).fit(x, y)
+    assert model.outcome_.full
+
+
+def test_vectors_are_read_once_whatever_size_is_chosen(tmp_path, monkeypatch, few):
+    """They may come from a pipe, or take long."""
+    path, calls = tmp_path / "vectors.txt", []
+    path.write_text("be 1 2 3 4\nnot 4 3 2 1\n")
+
+    def counted(*args):
+        calls.append(args)
+        return read_vectors(*args)
+
+    monkeypatch.setattr(vectors, "read_vectors", counted)
+    monkeypatch.setattr(budgeting, "preset_for", lambda *_: "small")
+    monkeypatch.setattr(Classifier, "_measure", lambda self, *data: {})  # whose plain methods take long
+    texts, others = ["to be", "or not"] * 20, ["a b", "b a"] * 20
+    own = {"hidden_size": 4, "num_layers": 1, "minutes": 1000.0, "threads": 1, "vectors": str(path)}
+    Generator(**own, tokens="words", batch_size=4, chunk_length=8).fit(io.StringIO(TEXT))
+    Classifier(**own, tokens="words", ensemble=1).fit(texts, ["a", "b"] * 20)
+    Tagger(**own).fit([text.split() for text in texts], [["x", "y"]] * 40)
+    Translator(**own, tokens="words").fit(texts, others)
+    assert len(calls) == 4
 
 
 class Notes(Silent):

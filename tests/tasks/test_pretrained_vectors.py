@@ -199,6 +199,10 @@ def test_what_does_not_fit_the_data_is_refused(file, tmp_path):
     output = tmp_path / "model"
     with pytest.raises(OptionError, match="nothing is read as words"):
         Classifier(vectors=file, **TINY).fit(np.zeros((40, 5)), ["a", "b"] * 20, output=output)
+    narrow = str(tmp_path / "narrow")
+    write_vectors(narrow, ["cat"], np.ones((1, 3), np.float32))
+    with pytest.raises(OptionError, match="3 wide, and those of a tagger at least 4"):
+        Tagger(vectors=narrow, **TINY).fit([["a", "cat"]] * 20, [["x", "y"]] * 20, output=output)
     with pytest.raises(OptionError, match="embedding_size=7, but the vectors of"):
         Classifier(vectors=file, embedding_size=7, **TINY).fit(SOURCES, ["a", "b"] * 20, output=output)
     with pytest.raises(OptionError, match="is for text, and these are numbers"):

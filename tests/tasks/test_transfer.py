@@ -327,6 +327,16 @@ def test_a_run_resumes_to_the_same_bits_from_the_same_model_alone(models, tmp_pa
     assert same(weights(whole), weights(resumed))
 
 
+def test_what_went_on_goes_on_from_itself():
+    """Options that it took from the first model count as its own."""
+    forward = fitted("classify", bidirectional=False, pooling="last")
+    model = Classifier(**TINY).fit(*reviews(1), start_from=forward)
+    old = weights(model)
+    model.set_params(**STILL).fit(*reviews(1), start_from=model)
+    assert (model.bidirectional, model.pooling) == (False, "last")
+    assert same(old, weights(model))
+
+
 # Wrong input.
 
 

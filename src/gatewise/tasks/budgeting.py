@@ -174,7 +174,8 @@ def _rehearsed(estimator: Fittable, prepared: Prepared, steps: int) -> float:
         steps: Of the training that is to come.
     """
     begun, before = time.monotonic(), dict(vars(estimator))
-    estimator.outcome_ = Outcome("finished", steps, steps, None, 0.0, planned=_STEPS)
+    rate = prepared.plan.learning_rate
+    estimator.outcome_ = Outcome("finished", steps, steps, None, 0.0, learning_rate=rate, planned=_STEPS)
     prepared.settle()
     prepared.measure(True, _nobody)
     vars(estimator).clear()

@@ -7,6 +7,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, fields
 from functools import partial
 from types import MappingProxyType
@@ -315,7 +316,7 @@ class Estimator(CommonOptions, ABC):
         from ..training import choose
         from .fitting import Run, fit
 
-        self._begin_from(start_from)
+        self._begin_from(start_from, output)
         self._read_digest = self.compressed_ = None
         if progress is None and verbose:
             progress = partial(choose, False)
@@ -353,10 +354,12 @@ class Estimator(CommonOptions, ABC):
             del self._instead
         return found[0]
 
-    def _begin_from(self, given: Any) -> None:
+    def _begin_from(self, given: Any, output: str | os.PathLike[str] | None) -> None:
         """Read the model to go on from, if there is one, and give open options its values."""
         from .transfer import Start, settle
 
+        if given is self:
+            given = copy(self)  # with the options that it has now
         for name, value in self._settled.items():  # by an earlier fit
             if getattr(self, name) is value:
                 setattr(self, name, type(self)().get_params()[name])
@@ -369,6 +372,11 @@ class Estimator(CommonOptions, ABC):
             raise OptionError('only="plain" trains no network, so nothing goes on from a model. Leave one of them out')
         if getattr(self, "vectors", None) is not None:
             raise OptionError("the embeddings of a model that is gone on from are its own. Leave out vectors")
+        if output is not None and isinstance(given, str | os.PathLike) and _are_one(given, output):
+            raise OptionError(
+                f"'{os.fspath(output)}' is the model to go on from, which a run that is interrupted needs once more. "
+                "Write to another file: output='...'"
+            )
         self._start = Start.of(given, self)
         self._settled = settle(self, self._start)
         self._rate_factor = RATE
@@ -516,3 +524,7 @@ def cell_from(document: Mapping[str, Any]) -> str | Cell:
     cell = Cell.from_json(document.get("cell_without_zoneout", document["cell"]))
     ours = cell.name in cells.NAMES and cells.find(cell.name).equations == cell.equations
     return cell.name if ours else cell
+
+
+def _are_one(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    return os.path.realpath(path) == os.path.realpath(other)

@@ -300,7 +300,7 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path, budget
             watch=look,
             regularised=bool(_regularisers(identity)),
             held_out=prepared.held_out,
-            announcement=announcement(_entries(estimator, prepared, identity, budget)),
+            announcement=announcement(_entries(estimator, prepared, identity, budget, run.resume)),
             budget=budget,
         )
     except TrainingStopped as error:
@@ -376,7 +376,7 @@ def _identity(estimator: Fittable, prepared: Prepared) -> dict[str, Any]:
 
 
 def _entries(
-    estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any], budget: Budget | None
+    estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any], budget: Budget | None, resuming: bool
 ) -> dict[str, str]:
     """What is told before the first step."""
     data, options = prepared.data, estimator.plain_options()
@@ -395,6 +395,14 @@ def _entries(
     validated = f"; validation: {prepared.validated}" if prepared.validated else ""
     if regularisers and not validated:
         validated = "; validation: without these"
+    step = f"of about {round(prepared.per_step):,} {prepared.unit}"
+    steps = (
+        f"{'about ' * (budget is not None)}{counted(plan.steps, 'steps')} {step}, epochs "
+        f"{plan.steps / len(prepared.training):.3g}{rate}; a validation after each "
+        f"{counted(plan.evaluate_every, 'steps')}{patience}"
+    )
+    if budget is not None and resuming:  # how much of the time is left stands in the checkpoint
+        steps = f"steps {step}, as many as what is left of the time allows{rate}{patience}"
     weights = sum(weight.numel() for weight in estimator.model_.parameters())
     given = {name: options[name] for name in ("hidden_size", "num_layers") if options.get(name) is not None}
     return {
@@ -410,11 +418,7 @@ def _entries(
             if budget is not None
             else ""
         ),
-        "training": (
-            f"{'about ' * (budget is not None)}{counted(plan.steps, 'steps')} of about {round(prepared.per_step):,} "
-            f"{prepared.unit}, epochs {plan.steps / len(prepared.training):.3g}{rate}; a validation after each "
-            f"{counted(plan.evaluate_every, 'steps')}{patience}"
-        ),
+        "training": steps,
         "loss": prepared.loss + (f", with {regularisers}" if regularisers else "") + validated,
     }
 

@@ -144,6 +144,8 @@ def test_broken_files_are_refused_in_one_line(kind, tmp_path):
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(DataError, match="is a folder"):
         read_vectors(tmp_path, ["the"])
+    with pytest.raises(DataError, match="not from standard input"):
+        read_vectors("-", ["a"])
     with pytest.raises(DataError, match="no file or folder named"):
         read_vectors(tmp_path / "none", ["the"])
 

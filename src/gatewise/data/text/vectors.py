@@ -161,6 +161,8 @@ class _File:
 
     def __init__(self, source: Source):
         self.name, self.width = name_of(source), 0
+        if source == "-":
+            raise DataError("vectors are read from a file, not from standard input. Save them, and name that file")
         if is_folder(source):
             raise DataError(f"{self.name} is a folder. Name one file in it")
         self._opened, self._sha256 = open_bytes(source), hashlib.sha256()

@@ -42,7 +42,7 @@ from .options import ClassifyOptions
 from .predictor import Predictor
 from .prefixes import LivePrefixes
 from .reading import holds_recordings, read_sequences
-from .sizing import Sizing, sizing, training_steps
+from .sizing import sizing, training_steps
 from .split import Parts, folds_of, split_sequences, validation_rows
 from .statistics import learn_inputs
 from .stream import LiveClasses, reads_on
@@ -157,9 +157,19 @@ class Classifier(Estimator, ClassifyOptions):
         )
         self.sound_, self.targets_, self.levelled_ = sound, targets, levelled
         self._set_attributes(features_of(sequences) if in_memory(data) else None)
-        return partial(self._sized, sequences, own, parts, y is None)
+        inputs = self._learn_inputs(sequences, parts.train, targets)
+        pretrained = Pretrained.read(self, self.embedding_size, inputs.word_counts)
+        return partial(self._sized, sequences, own, parts, inputs, pretrained, y is None)
 
-    def _sized(self, sequences: Sequences, own: Sequences | None, parts: Parts, held_out: bool) -> Prepared:
+    def _sized(
+        self,
+        sequences: Sequences,
+        own: Sequences | None,
+        parts: Parts,
+        inputs: Inputs,
+        pretrained: Pretrained | None,
+        held_out: bool,
+    ) -> Prepared:
         """Encode, size, and make batches.
 
         Args:
@@ -170,7 +180,10 @@ class Classifier(Estimator, ClassifyOptions):
         from .batches import InOrder, Shuffled
 
         targets = self.targets_
-        inputs, chosen, pretrained = self._learn_inputs(sequences, parts.train, targets)
+        chosen = sizing(self, inputs, len(parts.train), inputs.typical_length(sequences))
+        if pretrained is not None:
+            chosen = replace(chosen, embedding_size=pretrained.vectors.width)
+        inputs = inputs.with_stride(chosen.stride)
         encoded = targets.encode(sequences)
         truth = targets.standardised(encoded)
         weights = targets.weights(self.class_weight, truth[parts.train])
@@ -348,25 +361,17 @@ class Classifier(Estimator, ClassifyOptions):
             data, y, self, sound=sound, query=query, encoding=encoding, schema=self.schema_, levelled=True
         )
 
-    def _learn_inputs(
-        self, data: Sequences, rows: np.ndarray, targets: Targets
-    ) -> tuple[Inputs, Sizing, Pretrained | None]:
-        """What is read of the training sequences, sizes that suit it, and what the embedding begins as."""
-        ignored = self._ignored(data, targets.columns)
-        inputs = learn_inputs(
+    def _learn_inputs(self, data: Sequences, rows: np.ndarray, targets: Targets) -> Inputs:
+        """What is read of the training sequences."""
+        return learn_inputs(
             data,
             rows,
-            ignored,
+            self._ignored(data, targets.columns),
             tokens=self.tokens,
             vocabulary_size=self.vocabulary_size,
             min_frequency=int(self.min_frequency),
             known=None if self._start is None else known_inputs(self._start.model),
         )
-        chosen = sizing(self, inputs, len(rows), inputs.typical_length(data))
-        pretrained = Pretrained.read(self, self.embedding_size, inputs.word_counts)
-        if pretrained is not None:
-            chosen = replace(chosen, embedding_size=pretrained.vectors.width)
-        return inputs.with_stride(chosen.stride), chosen, pretrained
 
     def _settings_of(self, model: Any) -> dict[str, Any]:
         if model.task == self.task:

@@ -322,10 +322,17 @@ class Generator(Estimator, GenerateOptions):
         self.start_ = self._start_token(corpus)
         data = {"name": name, "fingerprint": read, "characters": len(text), "shares": list(shares)}
         validated_by, notice = None if own is None else fingerprint(own), boilerplate(text, name)
-        return partial(self._sized_text, corpus, data, validated_by, notice, sample_length)
+        pretrained = Pretrained.read(self, self.embedding_size, lambda: word_counts(vocabulary, corpus.ids["train"]))
+        return partial(self._sized_text, corpus, data, validated_by, notice, pretrained, sample_length)
 
     def _sized_text(
-        self, corpus: Corpus, data: dict[str, Any], validated_by: str | None, notice: str | None, sample_length: int
+        self,
+        corpus: Corpus,
+        data: dict[str, Any],
+        validated_by: str | None,
+        notice: str | None,
+        pretrained: Pretrained | None,
+        sample_length: int,
     ) -> Prepared:
         from ..announcement import parts_text
         from ..fitting import Prepared, plan_of
@@ -333,7 +340,6 @@ class Generator(Estimator, GenerateOptions):
         from .text.evaluation import evaluate_parts, evaluation_chunk_length, rows_for
 
         vocabulary, plain, shares = self.vocabulary_, self.plain_, data["shares"]
-        pretrained = Pretrained.read(self, self.embedding_size, lambda: word_counts(vocabulary, corpus.ids["train"]))
         width = None if pretrained is None else pretrained.vectors.width
         self.sizing_ = chosen = sizing(self, self.find_cell(), len(corpus.ids["train"]), len(vocabulary), width)
         check_length(chosen, {part: len(ids) for part, ids in corpus.ids.items()}, shares)

@@ -30,6 +30,7 @@ from .sizing import Sizing
 from .targets import Targets
 
 _SHARES = {"word": 1.0, "shape": 0.15, "prefix": 0.25, "suffix": 0.25, "ending": 0.25}  # of the word embedding's size
+LEAST_SIZE = 4  # features of an embedding of words, or of their parts
 _MOST_CATEGORY = 32  # features of a category at most
 
 
@@ -105,7 +106,7 @@ def architecture(
 def _words(words: Words, embedding_size: int, char_hidden_size: int) -> tuple[Block, int]:
     """What encodes one column of tokens: embeddings of words, parts of words and pairs of tokens, and an LSTM over
     letters; and how many features it gives."""
-    sizes = {name: max(4, round(_SHARES[name] * embedding_size)) for name in words.parts}
+    sizes = {name: max(LEAST_SIZE, round(_SHARES[name] * embedding_size)) for name in words.parts}
     width = sum(sizes.values())
     letters = spelling = pairs = None
     if words.letters:

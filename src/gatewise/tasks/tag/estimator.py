@@ -31,7 +31,7 @@ from ..options import names, shares_of
 from ..stress import Stressed
 from ..transfer import Axes
 from ..vectors import Pretrained
-from .architecture import architecture
+from .architecture import LEAST_SIZE, architecture
 from .baselines import Baselines
 from .document import Data, Document
 from .evaluation import Evaluator, Held, choose_blend, strongest_of, tag_report
@@ -163,7 +163,13 @@ class Tagger(Estimator, TagOptions):
         baselines = Baselines.learn(train, features, truth["train"])
         self.targets_, self.features_, self.baselines_ = targets, features, baselines
         self.plain_, self.blend_, self.strongest_ = choice.linear, Blend(), ""
-        return partial(self._sized, sequences, parts, shares, choice, encoded, wanted)
+        pretrained = Pretrained.read(self, self.embedding_size, features.word_counts)
+        if pretrained is not None and pretrained.vectors.width < LEAST_SIZE:
+            raise OptionError(
+                f"the vectors of {pretrained.vectors.name} are {pretrained.vectors.width} wide, and those of a tagger "
+                f"at least {LEAST_SIZE}. Leave vectors out"
+            )
+        return partial(self._sized, sequences, parts, shares, choice, encoded, wanted, pretrained)
 
     def _sized(
         self,
@@ -173,6 +179,7 @@ class Tagger(Estimator, TagOptions):
         choice: Choice,
         encoded: dict[str, Encoded],
         wanted: dict[str, np.ndarray],
+        pretrained: Pretrained | None,
     ) -> Prepared:
         """Size, and make batches."""
         from ..announcement import group_entry, parts_text
@@ -182,7 +189,6 @@ class Tagger(Estimator, TagOptions):
         targets, features = self.targets_, self.features_
         steps = int(parts["train"].offsets[-1])
         chosen = sizing(self, steps, bool(features.words))
-        pretrained = Pretrained.read(self, self.embedding_size, features.word_counts)
         if pretrained is not None:
             chosen = replace(chosen, embedding_size=pretrained.vectors.width)
         training = Pieces(

@@ -167,9 +167,16 @@ class Translator(Estimator, TranslateOptions):
         )
         self.first_words_ = count_first_words(train)
         self.plain_ = Plain.learn(train, parts.get("validation"))
-        return partial(self._sized, whole, parts, shares)
+        pretrained = Pretrained.read(self, self.embedding_size, partial(_word_counts, self.texts_, train))
+        return partial(self._sized, whole, parts, shares, pretrained)
 
-    def _sized(self, whole: Pairs, parts: dict[str, Pairs], shares: tuple[float, float, float]) -> Prepared:
+    def _sized(
+        self,
+        whole: Pairs,
+        parts: dict[str, Pairs],
+        shares: tuple[float, float, float],
+        pretrained: Pretrained | None,
+    ) -> Prepared:
         """Size, and make batches."""
         from ..announcement import parts_text
         from ..fitting import Prepared, plan_of
@@ -181,17 +188,11 @@ class Translator(Estimator, TranslateOptions):
         targets = texts.targets(train.targets or [])
         tokens = sum(map(len, targets)) + len(targets)
         chosen = sizing(self, tokens)
-        sources = texts.sources(train.sources)
-        pretrained = Pretrained.read(
-            self,
-            self.embedding_size,
-            lambda: word_counts(texts.source, np.concatenate([*sources, *targets] if texts.shared else sources)),
-        )
         if pretrained is not None:
             chosen = replace(chosen, embedding_size=pretrained.vectors.width)
         self.sizing_ = chosen
         training = PairBatches(
-            sources,
+            texts.sources(train.sources),
             targets,
             edge=texts.edge,
             batch_tokens=chosen.batch_tokens,
@@ -456,3 +457,11 @@ class Translator(Estimator, TranslateOptions):
     def _tensors(self) -> dict[str, Any]:
         plain = {} if self.plain_ is None else self.plain_.tensors()
         return {**super()._tensors(), **{f"plain.{name}": array for name, array in plain.items()}}
+
+
+def _word_counts(texts: Texts, train: Pairs) -> dict[str, int]:
+    """How often each word of the embeddings of the source occurs in these pairs."""
+    ids = texts.sources(train.sources)
+    if texts.shared:
+        ids = [*ids, *texts.targets(train.targets or [])]
+    return word_counts(texts.source, np.concatenate(ids))
