@@ -412,8 +412,8 @@ def _entries(
         **({} if prepared.pretrained is None else {"vectors": prepared.pretrained.entry}),
         "network": ", ".join(filter(None, [estimator.find_cell().name, settings(given), counted(weights, "weights")])),
         "chosen": f"{settings(left_open)}. Each follows from the amount of data, and is an option" if left_open else "",
-        "time": (
-            f"{estimator.minutes:g} minutes, about {budget.after:.3g} s of which measuring takes, and a step "
+        "minutes": (
+            f"{estimator.minutes:g}, about {budget.after:.3g} s of which measuring takes, and a step "
             f"{budget.step:.2g} s; sizes of the preset {estimator.sized_as}"
             if budget is not None
             else ""
