@@ -154,6 +154,7 @@ def test_every_option_reaches_the_estimator(call, folder, rhyme):
         "memorise": False,
         "only": None,
         "freeze": None,
+        "minutes": None,
         "group": None,
         "schedule": "cosine",
         "precision": "auto",
