@@ -16,8 +16,8 @@ def written(name, folder):
         rows = zip(*data.values(), strict=True)
         path.write_text("\n".join([",".join(data), *(",".join(map(str, row)) for row in rows)]) + "\n")
     elif name == "sequential_texts":
-        path = path.with_suffix(".txt")
-        path.write_text("\n".join(data) + "\n")
+        path = path.with_suffix(".jsonl")
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in data))
     elif name.startswith("detect"):
         path = path.with_suffix(".csv")
         path.write_text("\n".join(["x0,x1", *(f"{a},{b}" for a, b in data["array"])]) + "\n")

@@ -114,8 +114,8 @@ def test_what_reads_ahead_is_refused_as_a_step():
 
 def test_what_is_not_said_as_operations_is_refused_by_name():
     recorder = Recorder()
-    with pytest.raises(OptionError, match="log softmax"):
-        recorder.ops.log_softmax(recorder.number("x", 1, 1, 2), -1)
+    with pytest.raises(OptionError, match="summed at"):
+        recorder.ops.summed_at(recorder.number("x", 1, 1, 2), np.zeros(2, int), 2)
 
 
 def test_text_of_a_stranger_cannot_leave_its_comment_or_script():

@@ -25,6 +25,7 @@ ESTIMATORS = [Captioner, Classifier, Detector, Forecaster, Generator, Sequential
 NEED_NOTHING = {
     *("fit", "fit_predict", "load", "get_params", "set_params", "check", "check_values", "check_kind", "find_cell"),
     *("plain_options", "data_at", "opened", "report", "reads_numbers", "csv_format", "rate_or", "begun", "of"),
+    *("choose_preset", "sized_as", "fit_as"),
 }
 GIVEN = {"texts": ["a"], "data": [[1.0, 2.0]], "path": "model.gatewise", "picture": "picture.png", "metrics": {}}
 

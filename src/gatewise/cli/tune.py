@@ -102,8 +102,13 @@ _OURS = {  # options that the command of every task has -> annotation and defaul
     "page": (Annotated[Path | None, _PAGE], None),
     "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")], False),
     "json": (Json, False),
-    # Of the processes that `--workers` begins: seconds that had passed by then. They search and make no model.
-    "passed": (Annotated[float | None, typer.Option(hidden=True)], None),
+    "passed": (
+        Annotated[
+            float | None,
+            typer.Option(help="Of a process that --workers begins: seconds that had passed by then.", hidden=True),
+        ],
+        None,
+    ),
 }
 
 

@@ -133,15 +133,28 @@ def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run:
         budget = None
         if estimator.minutes is not None and run.resume:
             estimator.choose_preset(preset_of(bundle.checkpoint_of(path)))
-        sized = _beginning(estimator, prepare)
-        prepared = sized()
+        with _whole_if_refused(estimator):
+            sized = _beginning(estimator, prepare)
+            prepared = sized()
+            if estimator.minutes is not None:
+                prepared, budget = fitted(estimator, prepared, sized, run.started, run.resume)
         if estimator.only == "plain":
             _keep_plain(estimator, prepared, run)
             return
-        if estimator.minutes is not None:
-            prepared, budget = fitted(estimator, prepared, sized, run.started, run.resume)
         estimator.model_ = built(int(estimator.seed), prepared.build)
         _train(estimator, prepared, run, path, budget)
+
+
+@contextmanager
+def _whole_if_refused(estimator: Fittable) -> Iterator[None]:
+    """An error inside the block leaves what an earlier fit has learned as it was."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 def _beginning(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]]) -> Callable[[], Prepared]:

@@ -32,6 +32,7 @@ IMPOSSIBLE = {
     "mixtures": [0, -1, "a", 1.5, True, 1001, 5],
     "minutes": [0, -1, "a", math.nan, math.inf, True],
     "epochs": [0, -1, "a", math.nan, math.inf, True],
+    "freeze": ["embedding", "layers.0"],
     "freeze_vectors": ["a", None, 2],
     "forget_bias": ["a", math.nan, None, 1e9],
     "hidden_size": [0, -1, "a", 1.5, True, math.nan, 10**40],
