@@ -36,3 +36,11 @@ def audit(browser):
             found.append(("too wide", f"{over} pixels", f"at {width}"))
         browser.run(f"document.getElementById('{switch}').click()")
     return found
+
+
+def too_small(browser):
+    """What is pressed on the page and is less than 44 pixels high, too little for a finger."""
+    return browser.run(
+        "[...document.querySelectorAll('button, select, summary')]"
+        ".filter(own => own.getBoundingClientRect().height < 44).map(own => own.outerHTML)"
+    )

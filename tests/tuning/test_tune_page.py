@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from accessibility import audit, needs_axe
+from accessibility import audit, needs_axe, too_small
 from browser import CHROMIUM, Browser
 from study_in_memory import SPACE, Curves, bowl, trials
 
@@ -108,11 +108,7 @@ def test_the_page_in_a_browser(page, records):
         browser.press("Enter")
         browser.until("document.documentElement.lang === 'zh'")
         assert "采用试验" in browser.run("document.getElementById('verdict').textContent")
-        small = browser.run(
-            "[...document.querySelectorAll('button, select, summary')]"
-            ".filter(own => own.getBoundingClientRect().height < 44).map(own => own.outerHTML)"
-        )
-        assert small == []
+        assert too_small(browser) == []
         assert browser.errors == []
         assert browser.asked == [page.as_uri()]
 

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from accessibility import audit, needs_axe
+from accessibility import audit, needs_axe, too_small
 from browser import CHROMIUM, Browser
 
 from gatewise.cli import main
@@ -143,11 +143,7 @@ def test_the_page_in_a_browser(page):
         before = browser.run("getComputedStyle(document.body).backgroundColor")
         browser.tap("theme")
         assert browser.run("getComputedStyle(document.body).backgroundColor") != before
-        small = browser.run(
-            "[...document.querySelectorAll('button, select, summary')]"
-            ".filter(own => own.getBoundingClientRect().height < 44).map(own => own.outerHTML)"
-        )
-        assert small == []
+        assert too_small(browser) == []
         assert browser.errors == []
         assert browser.asked == [page.as_uri()]
 

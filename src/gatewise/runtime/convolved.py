@@ -14,7 +14,7 @@ from ..checks import whole
 from ..document import Count, Positive
 from ..errors import DataError, ModelFileError
 from . import network
-from .sequential_layer import Array, Layer, Mask, fits
+from .sequential_layer import Array, Layer, Mask, PerFeature, fits
 
 _MOST = 100_000  # steps from the first to the last that a product may read: a file may be a stranger's
 _Step = Annotated[int, lambda name, value: whole(name, value, 1, _MOST)]
@@ -90,7 +90,7 @@ class Convolution(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Normalisation(Layer):
+class Normalisation(PerFeature):
     """The features of each step, or of the one row that is left, shifted and scaled to mean 0 and variance 1; then
     each times a weight, plus a bias.
 
@@ -98,16 +98,7 @@ class Normalisation(Layer):
     """
 
     kind: ClassVar[str] = "normalisation"
-    size: Count
     epsilon: Positive
-
-    @property
-    def part(self) -> network.Block:
-        return network.Block({name: network.Weight((self.size,)) for name in ("weight", "bias")})
-
-    def width(self, inputs: int) -> int:
-        fits(self, self.size, inputs)
-        return inputs
 
     def run(self, net: Any, x: Array, mask: Mask) -> tuple[Array, Mask]:
         centred = x - x.mean(-1, keepdims=True)

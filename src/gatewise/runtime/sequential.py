@@ -23,7 +23,7 @@ from ..errors import DataError, ModelFileError, suggest
 from . import network, ops
 from .convolved import Convolution, Normalisation
 from .equations import OPERATIONS
-from .sequential_layer import Array, Layer, Mask, fits
+from .sequential_layer import Array, Layer, Mask, PerFeature, fits
 
 MOST_STEPS = 100_000  # that a file may ask for: it may be a stranger's
 Repeats = Annotated[int, lambda name, value: whole(name, value, 1, MOST_STEPS)]
@@ -236,19 +236,10 @@ class Activation(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scaling(Layer):
+class Scaling(PerFeature):
     """Each feature times a weight, plus a bias: what a normalisation over batches is after training."""
 
     kind: ClassVar[str] = "scaling"
-    size: Count
-
-    @property
-    def part(self) -> network.Block:
-        return network.Block({name: network.Weight((self.size,)) for name in ("weight", "bias")})
-
-    def width(self, inputs: int) -> int:
-        fits(self, self.size, inputs)
-        return inputs
 
     def run(self, net: Any, x: Array, mask: Mask) -> tuple[Array, Mask]:
         return x * net.weight + net.bias, mask

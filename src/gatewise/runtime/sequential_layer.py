@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..document import Count
 from ..errors import ModelFileError
+from . import network
 
 Array = np.ndarray
 Mask = Array | None
@@ -49,3 +51,18 @@ class Layer(ABC):
 def fits(layer: Layer, wanted: int, given: int) -> None:
     if wanted != given:
         raise ModelFileError(f"its {layer.kind} layer reads {wanted} features, where {given} arrive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerFeature(Layer):
+    """A layer with a weight and a bias for each feature, as many of which it gives as it reads."""
+
+    size: Count
+
+    @property
+    def part(self) -> network.Block:
+        return network.Block({name: network.Weight((self.size,)) for name in ("weight", "bias")})
+
+    def width(self, inputs: int) -> int:
+        fits(self, self.size, inputs)
+        return inputs
