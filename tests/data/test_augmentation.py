@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from gatewise.data.augmentation import SpecAugment, vary
+from gatewise.data.augmentation import SpecAugment, vary, vary_speech
 
 
 def test_variation_keeps_sequences_apart_and_changes_their_pace():
@@ -32,3 +33,43 @@ def test_time_is_warped_between_its_ends():
         assert (np.diff(found[:, 0]) > 0).all()
         moved.append(np.abs(found - ramp).max())
     assert 1 < max(moved) <= 0.1 * 49 * 1.01
+
+
+def spoken(frames, strength=1.0, seed=0, least=1):
+    mean, scale = np.full(40, -8, np.float32), np.full(40, 2, np.float32)
+    rng = np.random.default_rng(seed)
+    return vary_speech(frames, rng=rng, strength=strength, mean=mean, scale=scale, least=least)
+
+
+def test_speech_without_strength_keeps_all_but_noise():
+    """A tenth of the recordings is noisy, whatever the strength."""
+    frames = np.random.default_rng(1).standard_normal((50, 40)).astype(np.float32)
+    same = [np.abs(spoken(frames, 0.0, seed) - frames).max() < 1e-5 for seed in range(60)]
+    assert 0.8 < np.mean(same) < 1
+
+
+def test_speech_is_varied_from_its_first_word_to_its_last():
+    """A loud frame at either end and one in the middle stay there, at another pace and by another voice."""
+    frames = np.full((101, 40), -1, np.float32)
+    frames[[0, 50, 100]] = 3
+    counts = set()
+    for seed in range(40):
+        found = spoken(frames, seed=seed)
+        counts.add(len(found))
+        loud = found.mean(1)
+        middle = (len(found) - 1) / 2
+        near = loud[[0, int(middle), int(np.ceil(middle)), -1]]
+        quiet = np.median(loud)
+        assert near[0] > quiet + 0.2
+        assert max(near[1:3]) > quiet + 0.2
+        assert near[3] > quiet + 0.2
+    assert len(counts) > 15
+    assert all(75 < count < 135 for count in counts)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_short_speech_keeps_as_many_frames_as_its_text_needs(length):
+    frames = np.zeros((length, 40), np.float32)
+    found = [spoken(frames, 5.0, seed, least=length) for seed in range(30)]
+    assert min(map(len, found)) == length
+    assert all(np.isfinite(one).all() for one in found)

@@ -20,6 +20,7 @@ _EQUALISER = np.array([1.2, 1.2, 0.8, 0.6])  # of the level, the tilt and so on,
 _NOISY, _NOISE = 0.1, (4.0, 12.0)  # how often there is noise, and how far below the loudest energy it lies
 _RIPPLE = 0.3  # of the noise
 _NARROW = 0.05  # how often low bands are silent, and how often high ones
+_PACE = 0.1  # standard deviation of the logarithm of how much longer everything takes
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,43 @@ def vary_recordings(
     Source: Jaitly & Hinton (2013), "Vocal tract length perturbation improves speech recognition", ICML workshop on deep
     learning for audio; and SpecAugment, see above.
     """
-    B, M = len(lengths), len(mean)
+    M = len(mean)
     found, counts = _at_another_pace(values, lengths, rng, strength)
-    row, bands = np.repeat(np.arange(B), counts), np.arange(M)
-    energies = found[:, :M] * scale + mean
+    energies = _heard_otherwise(found[:, :M] * scale + mean, counts, rng, strength)
+    found[:, :M] = (energies - mean) / scale
+    _hide(found, counts, rng, strength, M)
+    return found, counts
+
+
+def vary_speech(
+    frames: np.ndarray, *, rng: np.random.Generator, strength: float, mean: np.ndarray, scale: np.ndarray, least: int
+) -> np.ndarray:
+    """One recording as `vary_recordings` makes others of it, but with nothing cut off or hidden: all its words stay.
+
+    Args:
+        frames: (F, M), (log-mel energy - mean) / scale.
+        strength: 1 is the default.
+        mean, scale: (M,).
+        least: Frames that must be left.
+
+    Returns:
+        (F', M).
+    """
+    F = len(frames)
+    count = max(least, 1, round(F * np.exp(_PACE * strength * rng.standard_normal())))
+    places = np.linspace(0, F - 1, count)
+    low = np.minimum(places.astype(np.int64), max(F - 2, 0))
+    share = (places - low).astype(np.float32)[:, None]
+    energies = (frames[low] * (1 - share) + frames[np.minimum(low + 1, F - 1)] * share) * scale + mean
+    return np.asarray((_heard_otherwise(energies, np.array([count]), rng, strength) - mean) / scale, np.float32)
+
+
+def _heard_otherwise(
+    energies: np.ndarray, lengths: np.ndarray, rng: np.random.Generator, strength: float
+) -> np.ndarray:
+    """Log-mel energies (S, M) of recordings of these lengths, of another voice through another microphone."""
+    B, M = len(lengths), energies.shape[1]
+    row, bands = np.repeat(np.arange(B), lengths), np.arange(M)
     at = np.clip(bands * np.exp(_VOICE * strength * rng.standard_normal((B, 1))), 0, M - 1)
     below = np.minimum(at.astype(np.int64), max(M - 2, 0))
     share = (at - below).astype(np.float32)[row]
@@ -123,16 +157,13 @@ def vary_recordings(
     energies = np.take_along_axis(energies, below, 1) * (1 - share) + np.take_along_axis(energies, above, 1) * share
     waves = np.cos(np.pi * np.outer(np.arange(len(_EQUALISER)), (bands + 0.5) / M))  # the first is one number for all
     energies += ((strength * rng.standard_normal((B, len(_EQUALISER))) * _EQUALISER) @ waves)[row]
-    loudest = np.maximum.reduceat(energies.max(1), starts_of(counts))
+    loudest = np.maximum.reduceat(energies.max(1), starts_of(lengths))
     floor = np.where(rng.random(B) < _NOISY, rng.uniform(*_NOISE, B), np.inf)
     noise = (loudest - floor)[row][:, None] + _RIPPLE * rng.standard_normal(energies.shape, np.float32)
     energies = np.logaddexp(energies, noise)
     narrow = (rng.random((B, 2)) < _NARROW * strength) * rng.random((B, 2)) * 0.3 * M
     cut = (bands < narrow[:, :1]) | (bands >= M - narrow[:, 1:])
-    energies = np.where(cut[row], (loudest - _NOISE[1])[row][:, None], energies)
-    found[:, :M] = (energies - mean) / scale
-    _hide(found, counts, rng, strength, M)
-    return found, counts
+    return np.where(cut[row], (loudest - _NOISE[1])[row][:, None], energies)
 
 
 def _at_another_pace(

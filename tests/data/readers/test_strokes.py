@@ -109,6 +109,9 @@ def test_another_hand_draws_the_same_strokes(tmp_path):
             backwards += bool(tall and y[0] < y[first.stop - 1])
     assert 10 < swapped < 60
     assert 10 < backwards < 60
+    in_order = vary_strokes(data, np.random.default_rng(0), in_order=True)
+    firsts = [one.steps["up"].values.argmax() for one in in_order]
+    assert firsts == [one.steps["up"].values.argmax() for one in data]
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,9 @@ def holds_strokes(data: Sequences) -> bool:
     return data.steps.keys() >= set(COLUMNS)
 
 
-def vary_strokes(data: Sequences, rng: np.random.Generator, strength: float = 1.0) -> Sequences:
+def vary_strokes(
+    data: Sequences, rng: np.random.Generator, strength: float = 1.0, *, in_order: bool = False
+) -> Sequences:
     """Drawings as other hands might have made them.
 
     Each drawing is turned, slanted and stretched as a whole and bent a little, each of its strokes is also changed by
@@ -121,6 +123,7 @@ def vary_strokes(data: Sequences, rng: np.random.Generator, strength: float = 1.
 
     Args:
         strength: 1 is the default.
+        in_order: No stroke is drawn before the one that it followed, as several characters would change their order.
 
     Source: Simard, Steinkraus & Platt (2003), "Best practices for convolutional neural networks", ICDAR, for bending.
     """
@@ -128,16 +131,16 @@ def vary_strokes(data: Sequences, rng: np.random.Generator, strength: float = 1.
     for one in data:
         points = np.stack([one.steps[name].values for name in ("x", "y")], 1).astype(np.float64)
         strokes = np.split(points, np.flatnonzero(one.steps["up"].values[:-1]) + 1)
-        found.append(steps_of(_by_another_hand(strokes, rng, strength), None))
+        found.append(steps_of(_by_another_hand(strokes, rng, strength, in_order), None))
     columns = np.concatenate(found).astype(np.float32).T
     steps = {name: Column(name, "number", values) for name, values in zip(COLUMNS, columns, strict=True)}
     return replace(data, steps={**data.steps, **steps})
 
 
-def _by_another_hand(strokes: Drawing, rng: np.random.Generator, strength: float) -> Drawing:
+def _by_another_hand(strokes: Drawing, rng: np.random.Generator, strength: float, in_order: bool) -> Drawing:
     count = len(strokes)
     order = list(range(count))
-    for place in np.flatnonzero(rng.random(count - 1) < SWAPPED * strength):
+    for place in np.flatnonzero(rng.random(count - 1) < (0 if in_order else SWAPPED * strength)):
         order[place], order[place + 1] = order[place + 1], order[place]
     backwards = rng.random(count) < REVERSED * strength
     whole = _affine(rng, SLANT * strength)

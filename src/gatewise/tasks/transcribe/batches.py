@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...data.augmentation import SpecAugment
 from ...data.batches import Epochs, bucketed, in_batches
 from ...data.sequences import Sequences
 from .frames import Frames, padded
+from .variation import Variation
 
 Batch = dict[str, Tensor]
 
@@ -27,8 +27,8 @@ class Utterances:
         data: The sequences.
         targets: The labels of each sequence.
         batch_size: Sequences per batch.
-        augment: Applied to the frames of each sequence, with new random numbers in every epoch.
-        seed: Random seed of the order and the augmentation; None for a fixed order without augmentation.
+        vary: Applied to each sequence, with new random numbers in every epoch.
+        seed: Random seed of the order and the variation; None for a fixed order without variation.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class Utterances:
         targets: Many[np.ndarray],
         batch_size: int,
         *,
-        augment: SpecAugment | None = None,
+        vary: Variation | None = None,
         seed: int | None = None,
     ):
-        self.frames, self.offsets, self.targets = frames, data.offsets, targets
+        self.frames, self.data, self.targets = frames, data, targets
         self.scaled = frames.scaled(data)
-        self.batch_size, self.augment, self.seed = batch_size, augment, seed
+        self.batch_size, self.vary, self.seed = batch_size, vary, seed
         self._epochs = Epochs(-(-(len(data)) // batch_size), self._draw, seed)
 
     def __len__(self) -> int:
@@ -62,14 +62,15 @@ class Utterances:
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def _draw(self, random: np.random.Generator | None) -> list[np.ndarray]:
-        lengths = np.diff(self.offsets)
+        lengths = self.data.lengths
         if random is None:
             return in_batches(np.argsort(lengths, kind="stable"), self.batch_size)
         return bucketed(lengths, self.batch_size, random)
 
     def _steps(self, row: int, epoch: int | None) -> np.ndarray:
         """(T, D) of one sequence."""
-        frames = self.frames.normalised(self.scaled[self.offsets[row] : self.offsets[row + 1]])
-        if self.augment is not None and epoch is not None:
-            frames = self.augment(frames, np.random.default_rng([self.seed or 0, epoch, row]))
-        return self.frames.stacked(frames)
+        scaled = self.scaled[self.data.offsets[row] : self.data.offsets[row + 1]]
+        if self.vary is None or epoch is None:
+            return self.frames.read(scaled)
+        random = np.random.default_rng([self.seed or 0, epoch, row])
+        return self.frames.stacked(self.vary(self.data.take([row]), scaled, self.targets[row], random))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ...data.augmentation import SpecAugment
 from ...data.groups import groups_of, refuse_shared
 from ...data.sequences import Sequences
 from ...data.split import split_at_random
@@ -157,13 +156,14 @@ class Transcriber(Estimator, TranscribeOptions):
         from ..announcement import parts_text
         from ..fitting import Prepared, plan_of
         from .batches import Utterances
+        from .variation import Variation
 
         held_out = "validation" if "validation" in parts else "train"
         validated, frames, vocabulary = parts[held_out], self.frames_, self.vocabulary_
         self.sizing_ = chosen = sizing(self, int(parts["train"].offsets[-1]), medium_of(whole))
-        augment = SpecAugment(chosen.time_warp, chosen.frequency_mask, chosen.time_mask)
+        vary = Variation.of(frames, parts["train"], chosen)
         training = Utterances(
-            frames, parts["train"], targets["train"], chosen.batch_size, augment=augment, seed=int(self.seed)
+            frames, parts["train"], targets["train"], chosen.batch_size, vary=vary, seed=int(self.seed)
         )
         steps = max(1, round(len(training) * chosen.epochs))
         fingerprint = whole.fingerprint()

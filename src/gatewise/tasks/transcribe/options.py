@@ -62,6 +62,12 @@ class TranscribeOptions(BatchOptions, RegulariserOptions, CommonOptions, TableOp
     dropout: float | None = option(
         default=None, help="Dropout probability between layers and before the output.", check=PROBABILITY
     )
+    augmentation: float | None = option(
+        default=None,
+        help="How strongly recordings are given other voices and microphones in training, and images of lines and pen "
+        "strokes other hands; 0 switches it off. Other numbers are left as they are.",
+        check=real("0 or more, up to 5", lambda v: 0 <= v <= 5),
+    )
     time_warp: float | None = option(
         default=None,
         help="Augmentation: largest share of its frames by which a moment is moved in time.",

@@ -12,6 +12,7 @@ from ...data.log_mel import LogMel
 from ...data.paired.transcripts import holds_sound, is_media, read_transcripts
 from ...data.readers.audio import settings_for
 from ...data.readers.sklearn_arrays import in_memory
+from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
 from ...data.sources import Roles, kind_of, read
 from ...decoding.ctc import steps_needed
@@ -101,7 +102,9 @@ def _names_files(data: Any, y: Any, options: TranscribeOptions, labelled: bool) 
 
 
 def medium_of(data: Sequences) -> str:
-    """What the signals are: "sound", "images" or other "numbers"."""
+    """What the signals are: "sound", "images", pen "strokes" or other "numbers"."""
+    if holds_strokes(data):
+        return "strokes"
     return next((medium for column, medium in _MEDIA.items() if column in data.steps), "numbers")
 
 

@@ -32,17 +32,18 @@ class Sizing:
     learning_rate: float
     epochs: float
     batch_size: int
+    augmentation: float = 0.0  # of models that were made before there was any
 
 
 # Up to this many frames of training data -> sizes, found by trials on validation data.
 SOUND = (
-    (100_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 40, 16)),
-    (2_000_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 10, 16)),
-    (float("inf"), Sizing(256, 3, 0, 0.2, 0.15, 0.05, 0.1, 2e-3, 10, 16)),
+    (100_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 40, 16, 1.0)),
+    (2_000_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 10, 16, 1.0)),
+    (float("inf"), Sizing(256, 3, 0, 0.2, 0.15, 0.05, 0.1, 2e-3, 10, 16, 0.5)),
 )
 OTHER = (
-    (100_000, Sizing(96, 1, 0, 0.2, 0.0, 0.0, 0.0, 5e-3, 30, 16)),
-    (float("inf"), Sizing(128, 2, 0, 0.2, 0.0, 0.0, 0.0, 3e-3, 15, 16)),
+    (100_000, Sizing(96, 1, 0, 0.2, 0.0, 0.0, 0.0, 5e-3, 30, 16, 1.0)),
+    (float("inf"), Sizing(128, 2, 0, 0.2, 0.0, 0.0, 0.0, 3e-3, 15, 16, 1.0)),
 )
 IMAGE_HIDDEN_SIZE = 8  # units per direction of the 2-D LSTM that reads images
 
@@ -53,7 +54,7 @@ def sizing(options: TranscribeOptions, frames: int, medium: str) -> Sizing:
     Args:
         options: Checked; None where nothing was given.
         frames: Frames of the training data.
-        medium: "sound", "images" or "numbers".
+        medium: "sound", "images", "strokes" or "numbers".
     """
     wider, longer = PRESETS[options.sized_as]
     row = next(row for most, row in (SOUND if medium == "sound" else OTHER) if frames <= most)
@@ -63,6 +64,7 @@ def sizing(options: TranscribeOptions, frames: int, medium: str) -> Sizing:
         hidden_size=int(row.hidden_size * wider),
         image_hidden_size=int(image_hidden_size * wider),
         epochs=row.epochs * longer,
+        augmentation=0.0 if medium == "numbers" else row.augmentation,  # nobody knows what other numbers could be
     )
     return Sizing(**sized(options, vars(defaults)))
 
