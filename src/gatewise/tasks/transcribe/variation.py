@@ -24,7 +24,7 @@ class Variation:
     Attributes:
         frames: How sequences are read.
         medium: What they are; see `reading.medium_of`. Numbers of no known meaning are not varied.
-        strength: How much they are varied as what they are; 0 leaves them.
+        strength: How much they are varied at most, as what they are; 0 leaves them.
         hiding: What hides and warps the normalised frames, whatever they are.
     """
 
@@ -57,9 +57,11 @@ class Variation:
             return self.frames.scaled(vary_strokes(one, random, self.strength, in_order=len(labels) > 1))
         if self.medium == "numbers":
             return scaled
+        # By anything from 0 up, for CTC finds no alignment where no sequence is as plain as those that it was made of.
+        strength = self.strength * random.random()
         mean, scale = np.array(self.frames.mean, np.float32), np.array(self.frames.scale, np.float32)
         least = min(len(scaled), steps_needed(labels) * self.frames.stack)
         if self.medium == "sound":
-            return vary_speech(scaled, rng=random, strength=self.strength, mean=mean, scale=scale, least=least)
-        pixels = vary_line(scaled * scale + mean, rng=random, strength=self.strength, least=least)
+            return vary_speech(scaled, rng=random, strength=strength, mean=mean, scale=scale, least=least)
+        pixels = vary_line(scaled * scale + mean, rng=random, strength=strength, least=least)
         return np.asarray((pixels - mean) / scale, np.float32)
