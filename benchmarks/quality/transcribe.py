@@ -173,7 +173,6 @@ ROWS = (
         "wer",
         "less",
         lambda data, seed: spoken(data, seed, bidirectional=False, normalisation="running"),
-        (0, 1, 2),
     ),
     Row(
         "omniglot_written",

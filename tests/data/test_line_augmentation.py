@@ -17,18 +17,20 @@ def test_without_strength_a_line_stays_as_it_is():
     )
 
 
-def test_characters_stay_apart_and_in_the_picture():
-    widths = set()
+def test_every_character_stays_in_the_picture():
+    """Five bars stay five, as heaps of ink between columns of paper, whatever their slant, width and pen."""
+    widths, shares = set(), []
     for seed in range(50):
-        found = vary_line(line(), rng=np.random.default_rng(seed), strength=1.0, least=1)
+        found = vary_line(line(), rng=np.random.default_rng(seed), strength=0.5, least=1)
         assert found.shape[1] == 16
         assert found.dtype == np.float32
         widths.add(len(found))
-        ink = np.maximum(found, 0).sum()
-        assert 0.3 * line().sum() < ink < 3 * line().sum()
-        assert np.abs(found - line()[: len(found)]).max() > 0.1 if len(found) == 40 else True
+        inked = found.max(1) > 0.5 * found.max()
+        shares.append(np.count_nonzero(np.diff(inked.astype(int)) == 1) == 5)
+        assert 0.3 * line().sum() < np.maximum(found, 0).sum() < 3 * line().sum()
+    assert np.mean(shares) > 0.8
     assert len(widths) > 5
-    assert 25 < min(widths) < max(widths) < 60
+    assert 30 < min(widths) < 40 < max(widths) < 55
 
 
 def test_dark_ink_on_pale_paper_is_varied_as_pale_ink_on_dark():

@@ -127,7 +127,7 @@ def vary_speech(
 
     Args:
         frames: (F, M), (log-mel energy - mean) / scale.
-        strength: 1 is the default.
+        strength: As of `vary_recordings`.
         mean, scale: (M,).
         least: Frames that must be left.
 

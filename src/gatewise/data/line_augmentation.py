@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 
-# Standard deviations, for the line as a whole and, beside it, of what changes from character to character.
-_SLANT = 0.15, 0.1  # columns per row
-_TALLER = 0.08, 0.05  # logarithm of the height
-_HIGHER = 0.04, 0.03  # heights of the line
-_APART = 0.05  # heights of the line by which a place is moved along it
-_WIDER = 0.1  # logarithm of the width
-_BEND = 0.02  # heights of the line, of each of three waves
-_INK = 0.3  # logarithm of the exponent of how dark grey ink is
-_PEN = 0.25  # share of the way to the darkest, or the palest, neighbour
-_GRAIN = 0.03  # of what lies between paper and ink
+# Standard deviations, for the line as a whole and, beside it, of what changes from character to character; chosen by
+# lines of digits of writers who were left out.
+_SLANT = 0.225, 0.15  # columns per row
+_TALLER = 0.12, 0.075  # logarithm of the height
+_HIGHER = 0.06, 0.045  # heights of the line
+_APART = 0.075  # heights of the line by which a place is moved along it
+_WIDER = 0.15  # logarithm of the width
+_BEND = 0.03  # heights of the line, of each of three waves
+_INK = 0.45  # logarithm of the exponent of how dark grey ink is
+_PEN = 0.375  # share of the way to the darkest, or the palest, neighbour
+_GRAIN = 0.045  # of what lies between paper and ink
 
 
 def vary_line(columns: np.ndarray, *, rng: np.random.Generator, strength: float, least: int) -> np.ndarray:
@@ -24,7 +25,7 @@ def vary_line(columns: np.ndarray, *, rng: np.random.Generator, strength: float,
     characters otherwise and holds another pen.
 
     Args:
-        strength: 1 is the default.
+        strength: Up to 1 by default.
         least: Columns that must be left.
 
     Returns:

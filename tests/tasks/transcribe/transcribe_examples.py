@@ -9,7 +9,7 @@ from gatewise.tasks.transcribe.reading import read_signals
 RATE = 8000
 WORDS = {"a": (400,), "b": (900,), "c": (1600, 2500)}
 SMALL = {"hidden_size": 24, "epochs": 14, "num_layers": 1, "batch_size": 4, "learning_rate": 0.01, "frame_stacking": 3}
-SMALL |= {"frequency_mask": 0.0, "time_mask": 0.0}
+SMALL |= {"frequency_mask": 0.0, "time_mask": 0.0, "augmentation": 0.0}
 
 
 def sing(words, random):

@@ -38,6 +38,7 @@ class Sizing:
 # Up to this many frames of training data -> sizes, found by trials on validation data.
 SOUND = (
     (100_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 40, 16, 1.0)),
+    (1_000_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 20, 16, 1.0)),
     (2_000_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 10, 16, 1.0)),
     (float("inf"), Sizing(256, 3, 0, 0.2, 0.15, 0.05, 0.1, 2e-3, 10, 16, 0.5)),
 )
