@@ -57,7 +57,7 @@ class Variation:
             return self.frames.scaled(vary_strokes(one, random, self.strength, in_order=len(labels) > 1))
         if self.medium == "numbers":
             return scaled
-        # By anything from 0 up, for CTC finds no alignment where no sequence is as plain as those that it was made of.
+        # By anything from 0 up: among signals that are all changed by as much, CTC takes far longer to find alignments.
         strength = self.strength * random.random()
         mean, scale = np.array(self.frames.mean, np.float32), np.array(self.frames.scale, np.float32)
         least = min(len(scaled), steps_needed(labels) * self.frames.stack)
