@@ -71,7 +71,8 @@ def test_every_text_has_room(medium):
 
 
 def test_what_is_varied_follows_from_the_data():
-    assert Transcriber(**SMALL | {"frame_stacking": 1, "epochs": 1, "augmentation": None}).fit(*numbers()).sizing_.augmentation == 0
+    options = {**SMALL, "frame_stacking": 1, "epochs": 1, "augmentation": None}
+    assert Transcriber(**options).fit(*numbers()).sizing_.augmentation == 0
     data = signals("images")
     small = {"hidden_size": 4, "image_hidden_size": 0, "epochs": 1, "split": (0.5, 0.5, 0)}
     assert Transcriber(**small).fit(data).sizing_.augmentation == 1
