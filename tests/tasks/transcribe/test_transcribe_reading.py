@@ -54,7 +54,7 @@ def test_texts_of_pen_strokes(tmp_path):
     data, sound = read_by(tmp_path, label_from="{label}_{writer}")
     assert texts_of(data, None) == ["x", "y"]
     assert sound is None
-    assert medium_of(data) == "numbers"
+    assert medium_of(data) == "strokes"
     assert set(data.steps) == {"x", "y", "dx", "dy", "up"}
 
 
