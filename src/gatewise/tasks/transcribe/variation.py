@@ -53,12 +53,12 @@ class Variation:
         return self.hiding(self.frames.normalised(scaled), random)
 
     def _varied(self, one: Sequences, scaled: np.ndarray, labels: list[int], random: np.random.Generator) -> np.ndarray:
-        if self.medium == "strokes":
-            return self.frames.scaled(vary_strokes(one, random, self.strength, in_order=len(labels) > 1))
         if self.medium == "numbers":
             return scaled
         # By anything from 0 up: among signals that are all changed by as much, CTC takes far longer to find alignments.
         strength = self.strength * random.random()
+        if self.medium == "strokes":
+            return self.frames.scaled(vary_strokes(one, random, strength, in_order=len(labels) > 1))
         mean, scale = np.array(self.frames.mean, np.float32), np.array(self.frames.scale, np.float32)
         least = min(len(scaled), steps_needed(labels) * self.frames.stack)
         if self.medium == "sound":
