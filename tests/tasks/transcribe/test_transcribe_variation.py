@@ -86,4 +86,24 @@ def test_numbers_of_no_known_meaning_are_left_alone():
     frames = Frames.learn(data, ["channels"], "training", 1)
     vary = Variation(frames, "numbers", 1.0, SpecAugment(0.0, 0.0, 0.0))
     scaled = frames.scaled(data)[:10]
-    np.testing.assert_array_equal(vary(data.take([0]), scaled, np.array([1]), np.random.default_rng(0)), scaled)
+    np.testing.assert_array_equal(vary(data.take([0]), scaled, np.array([1]), 0, np.random.default_rng(0)), scaled)
+
+
+def test_recordings_are_varied_more_and_more():
+    data = signals("sound")
+    frames = Frames.learn(data, MEDIA["sound"], "training", 1)
+    vary = Variation(frames, "sound", 1.0, SpecAugment(0.0, 0.0, 0.0), rising=4.0)
+    scaled = frames.scaled(data)[: data.lengths[0]]
+
+    def other(epoch):
+        """How far the level of all is moved, on average over draws."""
+        draws = [vary(data.take([0]), scaled, np.array([1]), epoch, np.random.default_rng(seed)) for seed in range(60)]
+        return np.median([abs(found.mean() - scaled.mean()) for found in draws])
+
+    np.testing.assert_array_equal(vary(data.take([0]), scaled, np.array([1]), 0, np.random.default_rng(0)), scaled)
+    assert 0 < other(1) < other(2) < other(4)
+    assert other(4) == other(9)
+    small = {"hidden_size": 4, "epochs": 10, "split": (0.5, 0.5, 0)}
+    sizes = Transcriber(**small).fit(data).sizing_
+    assert Variation.of(frames, data, sizes).rising == 6
+    assert Variation.of(frames, signals("images"), sizes).rising == 0

@@ -73,4 +73,4 @@ class Utterances:
         if self.vary is None or epoch is None:
             return self.frames.read(scaled)
         random = np.random.default_rng([self.seed or 0, epoch, row])
-        return self.frames.stacked(self.vary(self.data.take([row]), scaled, self.targets[row], random))
+        return self.frames.stacked(self.vary(self.data.take([row]), scaled, self.targets[row], epoch, random))

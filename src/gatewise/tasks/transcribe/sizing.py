@@ -65,7 +65,7 @@ def sizing(options: TranscribeOptions, frames: int, medium: str) -> Sizing:
         hidden_size=int(row.hidden_size * wider),
         image_hidden_size=int(image_hidden_size * wider),
         epochs=row.epochs * longer,
-        augmentation=0.0 if medium == "numbers" else row.augmentation,  # nobody knows what other numbers could be
+        augmentation=row.augmentation if medium in ("sound", "images") else 0.0,
     )
     return Sizing(**sized(options, vars(defaults)))
 

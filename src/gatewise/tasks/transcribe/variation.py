@@ -16,6 +16,8 @@ from .frames import Frames
 from .reading import medium_of
 from .sizing import Sizing
 
+_RISING = 0.6  # share of the training in which recordings are varied more and more
+
 
 @dataclass(frozen=True)
 class Variation:
@@ -26,20 +28,25 @@ class Variation:
         medium: What they are; see `reading.medium_of`. Numbers of no known meaning are not varied.
         strength: How much they are varied at most, as what they are; 0 leaves them.
         hiding: What hides and warps the normalised frames, whatever they are.
+        rising: Epochs until signals are varied by as much as that; before, it is the less the earlier it is.
     """
 
     frames: Frames
     medium: str
     strength: float
     hiding: SpecAugment
+    rising: float = 0.0
 
     @classmethod
     def of(cls, frames: Frames, data: Sequences, sizes: Sizing) -> Self:
         hiding = SpecAugment(sizes.time_warp, sizes.frequency_mask, sizes.time_mask)
-        return cls(frames, medium_of(data), sizes.augmentation, hiding)
+        medium = medium_of(data)
+        # CTC has to find out first what of a recording is which character, which it does much sooner by plain ones.
+        rising = _RISING * sizes.epochs if medium == "sound" else 0.0
+        return cls(frames, medium, sizes.augmentation, hiding, rising)
 
     def __call__(
-        self, one: Sequences, scaled: np.ndarray, labels: np.ndarray, random: np.random.Generator
+        self, one: Sequences, scaled: np.ndarray, labels: np.ndarray, epoch: int, random: np.random.Generator
     ) -> np.ndarray:
         """Normalised frames (F', C) of one sequence, varied; always as many as its labels need.
 
@@ -47,16 +54,19 @@ class Variation:
             one: The sequence.
             scaled: Its standardised frames, (F, C).
             labels: Of its text.
+            epoch: From 0.
         """
-        if self.strength:
-            scaled = self._varied(one, scaled, labels.tolist(), random)
+        strength = self.strength * min(1.0, epoch / self.rising if self.rising else 1.0)
+        if strength:
+            # By anything from 0 up: what is always changed by as much is learned far more slowly.
+            scaled = self._varied(one, scaled, labels.tolist(), strength * random.random(), random)
         return self.hiding(self.frames.normalised(scaled), random)
 
-    def _varied(self, one: Sequences, scaled: np.ndarray, labels: list[int], random: np.random.Generator) -> np.ndarray:
+    def _varied(
+        self, one: Sequences, scaled: np.ndarray, labels: list[int], strength: float, random: np.random.Generator
+    ) -> np.ndarray:
         if self.medium == "numbers":
             return scaled
-        # By anything from 0 up: among signals that are all changed by as much, CTC takes far longer to find alignments.
-        strength = self.strength * random.random()
         if self.medium == "strokes":
             return self.frames.scaled(vary_strokes(one, random, strength, in_order=len(labels) > 1))
         mean, scale = np.array(self.frames.mean, np.float32), np.array(self.frames.scale, np.float32)
