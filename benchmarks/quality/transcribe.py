@@ -139,7 +139,6 @@ def drawn(data: Path, seed: int, **options: Any) -> dict[str, Any]:
     texts = np.array([known[label] for label in found.static["label"].strings()], object)
     train, validation, test = by_writer(replace(found, static={**found.static, "text": Column("text", "text", texts)}))
     train = vary_strokes(train.take(np.tile(np.arange(len(train)), HANDS)), np.random.default_rng(0))
-    options["augmentation"] = 0.0  # the hands are there already
     transcriber = Transcriber(seed=seed, **options).fit(train, validation=validation)
     metrics = transcriber.evaluate(test)
     metrics["all"]["accuracy"] = metrics["all"]["exact"]
