@@ -208,7 +208,7 @@ class Halving(Replay):
         default = default_of(records)
         return self.left - (self._closing(default) if default is not None and default.finished else 0.0)
 
-    def _wants_second(self, records: Sequence[Record], default: Record) -> bool:
+    def _wants_second(self, *about: Any) -> bool:
         return False
 
     def _next_repeat(self) -> int | None:

@@ -10,15 +10,16 @@ from unittest.mock import patch
 
 from gatewise.errors import GatewiseError
 from gatewise.tasks import Tagger, find, fitting
-from gatewise.tuning.space import Setting, Space, space_of
+from gatewise.tuning.space import RATE, Setting, Space, space_of
 from gatewise.tuning.trials import Fit
 
 from .problems import Problem
 
 SETTINGS = 60  # of a table, beside the default
+RATES = (0.316, 3.16, 10.0)  # and so many times the default's learning rate, the rest as the default has it
 SEEDS = (0, 1, 2, 3, 4)  # of the default; the first is that of all settings, and splits the data
-FIRST = 40  # settings before the best of them are repeated
-BEST, REPEATED = 8, (1, 2)  # so many settings by validation loss are trained with these seeds as well
+FIRST = 24  # settings before the best of them are repeated
+BEST, REPEATED = 5, (1, 2)  # so many settings by validation loss are trained with these seeds as well
 SOBOL = 17  # its seed, which no search uses
 
 Row = dict[str, Any]
@@ -38,6 +39,13 @@ def drawn(searched: Space, count: int) -> list[Setting]:
 
     places = SobolEngine(len(searched.knobs), scramble=True, seed=SOBOL).draw(count)
     return [searched.at([min(float(place), 1 - 1e-6) for place in point]) for point in places]
+
+
+def of_rates(searched: Space) -> list[Setting]:
+    """The default with other learning rates."""
+    rate = searched.default[RATE]
+    knob = next(own for own in searched.knobs if own.name == RATE)
+    return [{**searched.default, RATE: knob.rounded(rate * factor)} for factor in RATES]
 
 
 def trained(problem: Problem, options: Setting, seed: int) -> Row:
@@ -101,17 +109,18 @@ def _reading(validation: Any) -> dict[str, Any]:
 
 def wanted(searched: Space, rows: dict[str, Row]) -> Iterator[tuple[str, Setting, int]]:
     """Key, setting and seed of each row that a table wants, those first that say most."""
-    settings = dict(enumerate([searched.default, *drawn(searched, SETTINGS)]))
+    settings = dict(enumerate([searched.default, *drawn(searched, SETTINGS), *of_rates(searched)]))
 
     def every(numbers: Iterable[int], seeds: Iterable[int]) -> Iterator[tuple[str, Setting, int]]:
         return ((f"{number}/{seed}", settings[number], seed) for number in numbers for seed in seeds)
 
     def best() -> Iterator[tuple[str, Setting, int]]:
-        first = [number for number in range(1, SETTINGS + 1) if f"{number}/{SEEDS[0]}" in rows]
+        first = [number for number in settings if number and f"{number}/{SEEDS[0]}" in rows]
         ranked = sorted(first, key=lambda number: loss(rows[f"{number}/{SEEDS[0]}"]))
         return every(ranked[:BEST], REPEATED)
 
     yield from every([0], SEEDS)
+    yield from every(range(SETTINGS + 1, len(settings)), SEEDS[:1])
     yield from every(range(1, FIRST + 1), SEEDS[:1])
     yield from best()
     yield from every(range(FIRST + 1, SETTINGS + 1), SEEDS[:1])
