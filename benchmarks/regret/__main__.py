@@ -2,6 +2,7 @@
 
     python -m benchmarks.regret tables [NAME ...]
     python -m benchmarks.regret replay [NAME ...] [--replays 20] [--page]
+    python -m benchmarks.regret peer
 
 tables: trains settings that fill the space of `gatewise tune` on eight small data sets, with short plans, and keeps the
     loss of each validation, the test figure, and CPU seconds. A second call makes what is missing.
@@ -9,6 +10,8 @@ replay: runs the search's own code on these trainings, with a clock that only th
     gets the nearest one of the table that was not tried. Beside it are its successive halving alone with settings at
     random, and settings at random that are all trained to their end; both take the lowest loss, and no time for
     repeats. A replay has its own order of seeds and settings. All have the same recorded CPU seconds.
+peer: `fit`, `tune` and the search of NeuralForecast, which must be installed, on one set of forecasts, the two searches
+    with the same CPU seconds.
 
 The regret of a search is what is missing of the long search's gain: (long - found) / (long - default), of the mean over
 the seeds in the table. The long search is the table: its setting of the lowest validation loss. 1 is the default.
@@ -27,12 +30,14 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from ..record import RESULTS, write, write_table
+from . import peer
 from .analysis import of_knobs, of_shares
 from .problems import PROBLEMS
 from .replay import METHODS, Table, regrets
 from .tables import fill
 
 QUESTION = (__doc__ or "").partition("\n")[0]
+PAGE = "docs/tune.md"
 TABLES = "regret-tables"
 TIMES = (5, 10, 20)  # the default's seconds
 
@@ -103,13 +108,25 @@ def _rounded(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.2f}"
 
 
+def of_peers(answer: dict[str, Any]) -> str:
+    """The table of the peers in docs/tune.md."""
+    lines = ["| | MASE | CPU seconds | trials |", "| --- | ---: | ---: | ---: |"]
+    for name, own in answer["methods"].items():
+        lines.append(f"| {name} | {own['mase']:.3f} | {own['cpu']:.0f} | {own.get('trials', '')} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("tables", "replay"))
+    parser.add_argument("what", choices=("tables", "replay", "peer"))
     parser.add_argument("names", nargs="*", default=[])
     parser.add_argument("--replays", type=int, default=20)
     parser.add_argument("--page", action="store_true", help="write the table into docs/tune.md")
     given = parser.parse_args()
+    if given.what == "peer":
+        write("regret-peer", peer.__doc__ or "", peer.measured(0), "regret")
+        write_table(PAGE, "regret-peer", of_peers(json.loads((RESULTS / "regret-peer.json").read_text())["answer"]))
+        return
     path = RESULTS / f"{TABLES}.json"
     tables: dict[str, Any] = json.loads(path.read_text())["answer"] if path.exists() else {}
     if given.what == "tables":
@@ -131,7 +148,7 @@ def main() -> None:
     print(shown(answer))
     if given.page:
         write("regret", QUESTION, answer)
-        write_table("docs/tune.md", "regret", shown(answer))
+        write_table(PAGE, "regret", shown(answer))
 
 
 if __name__ == "__main__":
