@@ -80,15 +80,15 @@ def shown(answer: dict[str, Any]) -> str:
     columns = [(method, times) for method in METHODS for times in map(str, TIMES)]
     heads = [f"{method}, {times}x" for method, times in columns]
     lines = [
-        f"| data | measure | default | long search | {' | '.join(heads)} | default kept, 20x |",
-        f"| --- | --- |{' ---: |' * (len(heads) + 3)}",
+        f"| data | settings | measure | default | long search | {' | '.join(heads)} | default kept, 20x |",
+        f"| --- | ---: | --- |{' ---: |' * (len(heads) + 3)}",
     ]
     for name, own in answer.items():
         regret, figure = own["regret"], own["figure"]
         cells = [_pair(regret[method][times]) for method, times in columns]
         kept = f"{regret['tune']['20']['kept']:.0%}"
         figures = [f"{figure['default']:.3g}", f"{figure['long']:.3g}"]
-        lines.append(f"| {' | '.join([name, own['measure'], *figures, *cells, kept])} |")
+        lines.append(f"| {' | '.join([name, str(own['settings']), own['measure'], *figures, *cells, kept])} |")
     middle = [
         " / ".join(
             _rounded(median(statistics.fmean(own["regret"][m][t][what]) for own in answer.values()))
@@ -96,7 +96,7 @@ def shown(answer: dict[str, Any]) -> str:
         )
         for m, t in columns
     ]
-    lines.append(f"| **median** |  |  |  | {' | '.join(middle)} |  |")
+    lines.append(f"| **median** |  |  |  |  | {' | '.join(middle)} |  |")
     return "\n".join(lines)
 
 
