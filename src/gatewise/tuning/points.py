@@ -1,4 +1,5 @@
-"""Which setting to try next: spread evenly at first, then where Optuna's model of the trials so far expects the best.
+"""Which setting to try next: other rates alone, then spread evenly, then where Optuna's model of the trials so far
+expects the best.
 
 A point follows from the seed and the trials there are, not from who asks: a study that was interrupted goes on as if it
 had not been. So each point has a sampler of its own, over a copy of the trials.
@@ -9,16 +10,18 @@ optimization", NeurIPS 24 (TPE).
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .records import DEFAULT, FAILED, FINISHED, RUNGS, SEARCH, Record
-from .space import Setting, Space
+from .space import RATE, Setting, Space
 
 if TYPE_CHECKING:
     import optuna
 
+_FACTORS = (math.sqrt(10.0), math.sqrt(0.1))  # of the learning rate, what is tried first
 SPREAD = 10  # settings before the model of them is asked
 _TRIES = 10  # before a search that finds no new point counts as converged
 
@@ -31,6 +34,8 @@ def next_point(space: Space, records: Sequence[Record], seed: int) -> Setting | 
         seed: Of the search.
     """
     tried = [space.rounded(own.setting) for own in records]
+    if other := next((point for point in _rates(space) if point not in tried), None):
+        return other
     count = sum(own.kind in (DEFAULT, SEARCH) for own in records)
     study = _study_of(space, records) if sum(own.counts for own in records) >= SPREAD else None
     for attempt in range(_TRIES):
@@ -41,6 +46,13 @@ def next_point(space: Space, records: Sequence[Record], seed: int) -> Setting | 
         if point not in tried:
             return point
     return None
+
+
+def _rates(space: Space) -> list[Setting]:
+    """The default with a higher and a lower learning rate: what matters most, alone."""
+    default = space.rounded(space.default)
+    knobs = [knob for knob in space.knobs if knob.name == RATE and not knob.choices]
+    return [{**default, RATE: knob.rounded(default[RATE] * factor)} for knob in knobs for factor in _FACTORS]
 
 
 def _spread(dimensions: int, index: int, seed: int) -> list[float]:

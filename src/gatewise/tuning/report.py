@@ -88,8 +88,9 @@ def estimate_text(default_seconds: float, seconds: float | None) -> str:
     text = f"the default takes {time_text(default_seconds)} here"
     if seconds is None:
         return text
-    # A trial takes a third of the default's time on average, as most end at a rung; repeats take two fifths of it all.
-    trials = 0.6 * seconds / default_seconds / 0.35
+    # As replayed (docs/tune.md): a trial takes two thirds of the default's time on average, for many end at a rung, but
+    # wide networks take longer. Repeats take a quarter of it all.
+    trials = 0.75 * seconds / default_seconds / 0.67
     return f"{text}: about {trials:.0f} trials in {time_text(seconds)}, and repeats of the best"
 
 

@@ -18,14 +18,14 @@ from ..errors import OptionError
 from . import trials
 from .points import next_point
 from .records import DEFAULT, FAILED, FINISHED, PAUSED, REPEAT, RUNGS, RUNNING, SEARCH, SECOND, Record, Records
-from .selection import FINALISTS, REPEATS, default_of, finalists, repeats_of
+from .selection import REPEATS, default_of, finalists, repeats_of
 from .space import RATE, Setting, Space
 from .trials import Fit, Pace, Standing, drop_checkpoint
 
-WHOLE = 4  # first trials that no rung pauses
-_MOST_RESERVED = 0.4  # of the time, for repeats
+_MOST_RESERVED = 0.25  # of the time, for repeats
 _SHORT = 3  # with less time than so many times the default's, only the rate is searched
-_TOO_SLOW = 4.0  # times the default's seconds: a trial that would take longer than this pauses
+_TOO_SLOW = 4.0  # times the default's seconds: a trial that would take longer is given up,
+_MOST_OF_ALL = 0.25  # or longer than this part of the time, as it could not be repeated
 _WAIT = 1.0  # seconds between two looks at what other workers do
 
 
@@ -108,15 +108,15 @@ class Search:
         return float("inf") if self._end is None else self._end - self._clock()
 
     def _left_for_trials(self, records: Sequence[Record]) -> float:
-        """Seconds until the repeats have to begin."""
+        """Seconds until the repeats of the best and the default have to begin; others are repeated if time is left."""
         default = default_of(records)
         if self._end is None or self.limits.seconds is None or default is None or not default.finished:
             return self.left
-        best = finalists(records)
-        unknown = [default] * min(1, FINALISTS - len(best))  # whoever comes to be among the best next
-        repeats = sum(own.seconds * (REPEATS - len(repeats_of(own, records))) for own in [default, *best])
-        repeats += sum(own.seconds * REPEATS for own in unknown)
+        best = next(iter(finalists(records)), default)  # the default stands for whoever comes to be the best
+        repeats = sum(own.seconds * (REPEATS - len(repeats_of(own, records))) for own in (best, default))
         reserved = min(repeats / self.limits.workers, _MOST_RESERVED * self.limits.seconds)
+        if not repeats_of(best, records):
+            reserved = max(reserved, best.seconds)
         return self.left - reserved - self._closing(default)
 
     def _closing(self, default: Record) -> float:
@@ -136,7 +136,7 @@ class Search:
                 number = self.records.add(DEFAULT, self.space.default, self.seed)
             elif self._left_for_trials(records) <= self._least(records):
                 return None
-            elif self._wants_second(records, default):
+            elif self._wants_second(records):
                 number = self.records.add(SECOND, self.space.default, self.seed + 1)
             elif (number := self._promoted(records)) is not None:
                 return number
@@ -159,9 +159,10 @@ class Search:
         """A trial whose worker is dead, which this process now has."""
         return next((number for number in self.records.abandoned() if self.records.storage.take(number)), None)
 
-    def _wants_second(self, records: Sequence[Record], default: Record) -> bool:
+    def _wants_second(self, records: Sequence[Record]) -> bool:
+        """Whether the default's second seed is next. Where time is short it waits until there is something better."""
         others = any(own.kind == SECOND for own in records if own.was_begun)
-        return not others and (self.limits.trials or 2) > 1 and not self._is_short(default)
+        return self.limits.seconds is None and not others and (self.limits.trials or 2) > 1
 
     def _promoted(self, records: Sequence[Record]) -> int | None:
         """A paused trial that goes on, which this process now has."""
@@ -213,8 +214,9 @@ class Search:
         begun = [(own.setting, own.seed) for own in records if own.was_begun]
         return [
             (REPEAT if own.kind == SEARCH else SECOND, own, self.seed + ahead)
+            for several in ([best[0], default], best[1:])
             for ahead in range(1, REPEATS + 1)
-            for own in [*best, default]
+            for own in several
             if (own.setting, self.seed + ahead) not in begun
         ]
 
@@ -239,7 +241,7 @@ class Search:
             if self.records.of(number).state == RUNNING:  # another process has taken it
                 return
             if slow:
-                self.records.fail(number, f"it would take more than {_TOO_SLOW:g} times as long as the default")
+                self.records.fail(number, "it would take too much of the time to be worth it")
             ended = self.records.of(number)
         self.told.ends(ended)
         self._sweep()
@@ -254,14 +256,13 @@ class Search:
         records = self.records.all()
         if self._left_for_trials(records) <= 0:
             return True
-        first = [own.number for own in records if own.counts][:WHOLE]
-        return standing.reached and record.number not in first and not is_ahead(record, records)
+        return standing.reached and not is_ahead(record, records)
 
     def _is_too_slow(self, pace: Pace, default: Record | None) -> bool:
         """Whether a trial would take more of the time than any setting is worth."""
-        if self._end is None or pace.seconds is None or default is None or not default.finished:
+        if self.limits.seconds is None or pace.seconds is None or default is None or not default.finished:
             return False
-        return pace.seconds > _TOO_SLOW * default.seconds
+        return pace.seconds > max(default.seconds, min(_TOO_SLOW * default.seconds, _MOST_OF_ALL * self.limits.seconds))
 
     def _check_time(self, standing: Standing) -> None:
         """OptionError if the default alone would take longer than there is time."""

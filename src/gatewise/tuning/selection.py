@@ -23,10 +23,18 @@ _DRAWS = 100_000  # of Student's t, by which the margin is found
 
 @dataclass(frozen=True)
 class Candidate:
-    """A setting and the losses that speak for it: those of its repeats; of the default all."""
+    """A setting and the losses that speak for it: those of its repeats; of the default all.
+
+    Attributes:
+        seen: These, and the loss by which it was found, which tells as well how much seeds differ.
+    """
 
     record: Record
     losses: tuple[float, ...]
+
+    @property
+    def seen(self) -> tuple[float, ...]:
+        return self.losses if self.record.kind == DEFAULT else (self.record.score, *self.losses)
 
     @property
     def mean(self) -> float:
@@ -96,7 +104,7 @@ def select(records: Sequence[Record]) -> Selection:
     others = [own for own in others if own.losses and not _fails(own.record, records)]
     best = min([default, *finalists(records)], key=lambda own: own.score)
     candidates = (kept, *others)
-    freedom = sum(len(own.losses) - 1 for own in candidates)
+    freedom = sum(len(own.seen) - 1 for own in candidates)
     if not freedom or not others:
         noise = _noise([kept]) if len(kept.losses) > 1 else math.nan
         return Selection(default, default, best, candidates, noise, math.nan)
@@ -109,9 +117,10 @@ def select(records: Sequence[Record]) -> Selection:
 
 
 def _noise(candidates: Sequence[Candidate]) -> float:
-    """Standard deviation of the losses about the mean of their setting."""
-    squares = sum((loss - own.mean) ** 2 for own in candidates for loss in own.losses)
-    return math.sqrt(squares / sum(len(own.losses) - 1 for own in candidates))
+    """Standard deviation of the losses about the mean of their setting; rather too large, as the loss by which the best
+    of many is found lies below the others."""
+    squares = sum((loss - fmean(own.seen)) ** 2 for own in candidates for loss in own.seen)
+    return math.sqrt(squares / sum(len(own.seen) - 1 for own in candidates))
 
 
 @cache

@@ -1,0 +1,1 @@
+"""How much of what a long search finds does a short one find?"""
