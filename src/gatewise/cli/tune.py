@@ -6,6 +6,7 @@ import inspect
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -179,14 +180,14 @@ def _tune(
 ) -> None:
     from ..bundle import check_name, checkpoint_of, writable
     from ..data.tables.writing import check_suffix, write_table
-    from ..tuning.page import Drawn
+    from ..tuning.page import Drawn, fit_command
     from ..tuning.progress import choose
     from ..tuning.records import Records
     from ..tuning.report import estimate_text, space_text
     from ..tuning.storage import opened
     from ..tuning.table import columns
     from ..tuning.tuned import Tuning, limits_of
-    from ..tuning.workers import run_workers
+    from ..tuning.workers import REFUSED, run_workers
 
     began = time.monotonic() - (passed or 0.0)
     limits, ranges = limits_of(minutes, trials, workers), _ranges(search)
@@ -206,8 +207,10 @@ def _tune(
     if page is not None:
         writable(page, force=True)
 
+    own = [*command, "-o", str(target), "--force"]  # the model will exist
+
     def again(found: Mapping[str, Any]) -> str:
-        return shlex.join([*command, *_flags(found), "-o", str(target)])
+        return fit_command(own, found)
 
     tuning = Tuning.of(task, data, limits=limits, options=options, reading=reading, ranges=ranges)
     if dry:
@@ -219,17 +222,21 @@ def _tune(
     if not quiet and passed is None:
         note(space_text(tuning.space))
     try:
-        study = opened(storage or f"{target.with_suffix('')}.tune", tuning.document, target.with_suffix("").name)
+        place = storage or f"{target.with_suffix('')}.tune"
+        study = opened(place, tuning.document, target.with_suffix("").name, command=own)
         if page is not None:
             told = Drawn(told, page, tuning.space, Records(study), target.stem, task, again)
         if passed is not None:
             tuning.search(study, told, began=began)
             return
-        if workers > 1 and run_workers(workers, [*words_given, f"--passed={time.monotonic() - began:.1f}"]):
-            raise OptionError("a worker could not go on; what it said stands above. The study is kept")
+        if workers > 1 and (code := run_workers(workers, [*words_given, f"--passed={time.monotonic() - began:.1f}"])):
+            if code == REFUSED:
+                study.forget()
+            raise OptionError("a worker could not go on; what it said stands above")
         found = tuning.run(study, target, told, began=began)
     except KeyboardInterrupt:
-        note(f"interrupted. To go on: {shlex.join(['gatewise', *words_given])}")
+        if passed is None:
+            note(f"interrupted. To go on: {shlex.join(['gatewise', *words_given])}")
         raise typer.Exit(130) from None
     if table is not None:
         write_table(table, [columns(found.trials)])
@@ -279,7 +286,9 @@ def show(
         write_table(table, [columns(found)])
     if page is not None:
         title = Path(study).stem if name == "study" else name
-        write_page(page_of(document_of(space, records, title=title, task=storage.document["task"])), page)
+        command = partial(fit_command, storage.command) if storage.command else None
+        about = document_of(space, records, title=title, task=storage.document["task"], command=command)
+        write_page(page_of(about), page)
     text = [space_text(space), counts_text(records), trials_text(space, records)]
     result("\n\n".join(text), {"search": storage.document["search"], "trials": found}, json)
 
@@ -302,15 +311,3 @@ def _named(options: Iterable[str]) -> set[str]:
     """Those that stand on the command line, if only with the value that they have anyway."""
     words = {word.partition("=")[0].replace("-", "_") for word in words_given if word.startswith("--")}
     return {name for name in options if not words.isdisjoint({f"__{name}", f"__no_{name}"})}
-
-
-def _flags(options: Mapping[str, Any]) -> list[str]:
-    """Options as they are written on the command line."""
-    words = []
-    for name, value in options.items():
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
-            words += [f"--{flag}", f"{value:.17g}" if isinstance(value, float) and value.is_integer() else str(value)]
-    return words

@@ -29,7 +29,7 @@ from ..training.race import is_worth, steps_each
 from ..watch.advice import advice
 from ..watch.look import Look
 from .announcement import announcement, counted, listed, settings
-from .budgeting import ending, fitted, preset_of, used
+from .budgeting import ending, fitted, needed, preset_of, rehearsed, used
 from .options import IN_BFLOAT16, PRECISIONS, names
 from .prepared import Fittable as Fittable
 from .prepared import Prepared as Prepared
@@ -100,12 +100,17 @@ class Trial:
         seed: Of initial weights and draws, instead of the estimator's, which decides how data are split all the same.
         resume: Whether to go on from its checkpoint.
         halts: See `training.train`.
+        checks: Called with what was prepared, before anything is trained.
+        measured: Called at the end, if given, with the seconds that measuring such a model takes. It is measured once
+            for that, with the test part, and its figures are thrown away.
     """
 
     path: Path
     seed: int
     resume: bool
     halts: Callable[[float, float], bool]
+    checks: Callable[[Prepared], None]
+    measured: Callable[[float], None] | None = None
 
 
 def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run: Run) -> None:
@@ -170,12 +175,17 @@ def _beginning(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]
     return ready
 
 
-def look(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]]) -> tuple[Prepared, int]:
-    """How an estimator understands its data and is sized, and the threads that it would train with."""
+def look(
+    estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], timed: bool = False
+) -> tuple[Prepared, int, float | None]:
+    """How an estimator understands its data and is sized, the threads that it would train with and, if `timed`, the
+    seconds that this takes, roughly."""
     estimator.check()
     estimator.choose_preset(None)
     with _own_threads(estimator):
-        return _beginning(estimator, prepare)(), torch.get_num_threads()
+        prepared = _beginning(estimator, prepare)()
+        timed = timed and prepared.held_out
+        return prepared, torch.get_num_threads(), needed(estimator, prepared) if timed else None
 
 
 def attempt(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], trial: Trial) -> Outcome:
@@ -189,11 +199,12 @@ def attempt(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], 
     estimator.choose_preset(None)
     with _own_threads(estimator):
         prepared = _beginning(estimator, prepare)()
+        trial.checks(prepared)
         estimator.model_ = built(trial.seed, prepared.build)
         identity = _identity(estimator, prepared)
         if trial.seed != estimator.seed:
             identity["trial_seed"] = trial.seed
-        return train(
+        outcome = train(
             estimator.model_,
             prepared.training,
             prepared.validation,
@@ -205,6 +216,10 @@ def attempt(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], 
             halts=trial.halts,
             held_out=prepared.held_out,
         )
+        if trial.measured is not None and outcome.reason in ("finished", "early stop"):
+            again = prepared.again * outcome.seconds  # what measuring trains anew, of which a few steps are rehearsed
+            trial.measured(rehearsed(estimator, prepared, outcome.step) + again)
+        return outcome
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -44,6 +45,7 @@ class Drawn(Told):
     ):
         self._told, self._page, self._space, self._records = told, page, space, records
         self._title, self._task, self._command = title, task, command
+        self._fails = False
 
     def note(self, text: str) -> None:
         self._told.note(text)
@@ -64,7 +66,30 @@ class Drawn(Told):
 
     def _write(self) -> None:
         about = document_of(self._space, self._records.all(), title=self._title, task=self._task, command=self._command)
-        write_page(page_of(about), self._page)
+        try:
+            write_page(page_of(about), self._page)
+        except OSError as error:  # the search is worth more than its picture, which is drawn again after the next trial
+            if not self._fails:
+                why = error.strerror or error
+                self._told.note(f"the page '{self._page}' cannot be written: {why}. The search goes on without it.")
+            self._fails = True
+
+
+def fit_command(command: Sequence[str], options: Mapping[str, Any]) -> str:
+    """A command of `gatewise fit` with more options, as a shell reads it.
+
+    Args:
+        command: Its words without these, "gatewise" the first.
+        options: By name, as the estimator has them.
+    """
+    words = [*command]
+    for name, value in options.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", f"{value:.17g}" if isinstance(value, float) and value.is_integer() else str(value)]
+    return shlex.join(words)
 
 
 def write_page(text: str, page: str | Path) -> None:

@@ -83,6 +83,14 @@ def verdict(found: Selection) -> str:
     )
 
 
+def rungs_text(places: Sequence[float]) -> str:
+    """Where trials pause that are behind, once it is known."""
+    if not places:
+        return "the default learns so late that no trial is paused on its way"
+    shares = " and ".join(filter(None, [", ".join(f"{place:.0%}" for place in places[:-1]), f"{places[-1]:.0%}"]))
+    return f"trials are compared after {shares} of their steps, as the default learns"
+
+
 def estimate_text(default_seconds: float, seconds: float | None) -> str:
     """The default takes 2.1 min here: about 14 trials in 30 min."""
     text = f"the default takes {time_text(default_seconds)} here"

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,15 @@ from .page import Drawn
 from .progress import choose
 from .records import DEFAULT, Record, Records
 from .report import counts_text, trials_text, verdict
-from .search import Limits, Search, Told
+from .search import Limits, Search, Told, TooShort
 from .selection import Selection, select
 from .space import Space, space_of
 from .storage import Storage, opened
 from .table import Row, rows
-from .trials import MODEL, Fit, Pace, Standing, run
+from .trials import MODEL, Fit, Pace, Standing, known_of, run
 
 MINUTES = 30.0
+_ROUGHLY = 2.0  # times the time that there is: a default that takes more by its first steps is not begun
 
 
 @dataclass(frozen=True)
@@ -89,27 +90,29 @@ class Tuning:
 
         if hasattr(data, "read") or data == "-" or (isinstance(data, list) and "-" in data):
             raise OptionError("a search reads the data many times, which a stream does not allow. Name a file")
-        fit = Fit(_estimator(task, options), data, y, reading)
+        fit = Fit(_estimator(task, options), data, y, reading, measures=limits.seconds is not None)
         load_driver()
         began = time.monotonic()
-        looked, threads = fit.look()
+        looked, threads, needed = fit.look(timed=limits.seconds is not None)
+        preparing = time.monotonic() - began
         if not looked.held_out:
             raise DataError(
                 "a search compares settings on validation data, and none are held out here. Give more data, a larger "
                 "validation share (--split 0.6,0.2,0.2), or data of their own to validate on"
             )
+        if limits.seconds is not None and needed is not None and needed > _ROUGHLY * limits.seconds:
+            raise TooShort(limits.seconds, needed)
         named = [name for name, value in options.items() if value is not None]
         space = space_of(fit.estimator, {**looked.identity, **vars(looked.plan)}, ranges, named)
         document = {
             "task": task,
-            "data": looked.data["fingerprint"],
-            "validation": looked.identity.get("validation"),
+            **known_of(looked),
             "options": fit.estimator.plain_options(),
             "search": space.to_json(),
             "threads": threads,
             "version": version("gatewise"),
         }
-        return cls(fit, space, document, limits, time.monotonic() - began)
+        return cls(replace(fit, known=known_of(looked)), space, document, limits, preparing)
 
     def seconds_of_default(self) -> float:
         """How long the default takes, by its first steps. Nothing is kept."""
@@ -156,8 +159,12 @@ class Tuning:
     def search(self, storage: Storage, told: Told, *, began: float) -> Records:
         """Run trials until the limits are reached."""
         records = Records(storage)
-        with storage.failures_told():
-            Search(self.fit, self.space, records, self.limits, told, self.preparing, began=began).run()
+        try:
+            with storage.failures_told():
+                Search(self.fit, self.space, records, self.limits, told, self.preparing, began=began).run()
+        except TooShort:
+            storage.forget()
+            raise
         return records
 
     def _fitted(self, options: Mapping[str, Any], trial: Path, target: Path) -> Any:
