@@ -180,7 +180,7 @@ def _tune(
 ) -> None:
     from ..bundle import check_name, checkpoint_of, writable
     from ..data.tables.writing import check_suffix, write_table
-    from ..tuning.page import Drawn, fit_command
+    from ..tuning.page import Drawn
     from ..tuning.progress import choose
     from ..tuning.records import Records
     from ..tuning.report import estimate_text, space_text
@@ -207,10 +207,8 @@ def _tune(
     if page is not None:
         writable(page, force=True)
 
-    own = [*command, "-o", str(target), "--force"]  # the model will exist
-
-    def again(found: Mapping[str, Any]) -> str:
-        return fit_command(own, found)
+    command = [*command, "-o", str(target), "--force"]  # the model will exist
+    again = partial(_fit_command, command)
 
     tuning = Tuning.of(task, data, limits=limits, options=options, reading=reading, ranges=ranges)
     if dry:
@@ -223,7 +221,7 @@ def _tune(
         note(space_text(tuning.space))
     try:
         place = storage or f"{target.with_suffix('')}.tune"
-        study = opened(place, tuning.document, target.with_suffix("").name, command=own)
+        study = opened(place, tuning.document, target.with_suffix("").name, command=command)
         if page is not None:
             told = Drawn(told, page, tuning.space, Records(study), target.stem, task, again)
         if passed is not None:
@@ -286,7 +284,7 @@ def show(
         write_table(table, [columns(found)])
     if page is not None:
         title = Path(study).stem if name == "study" else name
-        command = partial(fit_command, storage.command) if storage.command else None
+        command = partial(_fit_command, storage.command) if storage.command else None
         about = document_of(space, records, title=title, task=storage.document["task"], command=command)
         write_page(page_of(about), page)
     text = [space_text(space), counts_text(records), trials_text(space, records)]
@@ -311,3 +309,20 @@ def _named(options: Iterable[str]) -> set[str]:
     """Those that stand on the command line, if only with the value that they have anyway."""
     words = {word.partition("=")[0].replace("-", "_") for word in words_given if word.startswith("--")}
     return {name for name in options if not words.isdisjoint({f"__{name}", f"__no_{name}"})}
+
+
+def _fit_command(command: Sequence[str], options: Mapping[str, Any]) -> str:
+    """A command of `gatewise fit`, with more options, as a shell reads it."""
+    return shlex.join([*command, *_flags(options)])
+
+
+def _flags(options: Mapping[str, Any]) -> list[str]:
+    """Options as they are written on the command line."""
+    words = []
+    for name, value in options.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", f"{value:.17g}" if isinstance(value, float) and value.is_integer() else str(value)]
+    return words

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -73,23 +72,6 @@ class Drawn(Told):
                 why = error.strerror or error
                 self._told.note(f"the page '{self._page}' cannot be written: {why}. The search goes on without it.")
             self._fails = True
-
-
-def fit_command(command: Sequence[str], options: Mapping[str, Any]) -> str:
-    """A command of `gatewise fit` with more options, as a shell reads it.
-
-    Args:
-        command: Its words without these, "gatewise" the first.
-        options: By name, as the estimator has them.
-    """
-    words = [*command]
-    for name, value in options.items():
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
-            words += [f"--{flag}", f"{value:.17g}" if isinstance(value, float) and value.is_integer() else str(value)]
-    return shlex.join(words)
 
 
 def write_page(text: str, page: str | Path) -> None:

@@ -139,7 +139,7 @@ class Records:
 def _places(trials: Sequence[Any]) -> tuple[float, ...]:
     """The rungs of a study; none are known until its default has ended."""
     defaults = (trial for trial in trials if trial.user_attrs["kind"] == DEFAULT and trial.state.name != "FAIL")
-    figures = next((trial.user_attrs.get(_FIGURES, {}) for trial in defaults), {})
+    figures: Mapping[str, Any] = next((trial.user_attrs.get(_FIGURES, {}) for trial in defaults), {})
     return rungs.BEFORE if _was_begun_before(figures) else tuple(figures.get(_PLACES, ()))
 
 

@@ -47,7 +47,7 @@ class Limits:
     workers: int = 1
 
 
-class TooShort(OptionError):
+class TooShort(OptionError):  # noqa: N818 - it reads as what happened
     """The time is not enough for the default alone.
 
     Args:

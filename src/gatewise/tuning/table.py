@@ -17,9 +17,9 @@ def rows(space: Space, records: Sequence[Record]) -> list[Row]:
 
     Returns:
         By name: "trial", its number; "kind", "state" and "why", see `Record`; "seed"; each knob with its value; each
-        option that a knob became, if it became another one, as "fit NAME"; "loss at 0.25" and so on, the best validation
-        loss until this share of its plan, a rung of the study; "loss", the best of all; "share" of the plan that is done; "step" of the best
-        validation; "seconds". None where there is nothing.
+        option that a knob became, if it became another one, as "fit NAME"; "loss at 0.25" and so on, the best
+        validation loss until this share of its plan, a rung of the study; "loss", the best of all; "share" of the plan
+        that is done; "step" of the best validation; "seconds". None where there is nothing.
     """
     return [_row(space, record) for record in records]
 

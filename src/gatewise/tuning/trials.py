@@ -60,7 +60,7 @@ class Fit:
             )
 
 
-class DataChanged(DataError):
+class DataChanged(DataError):  # noqa: N818 - it reads as what happened
     """The data are not those that a search began with."""
 
 

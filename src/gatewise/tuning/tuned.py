@@ -29,6 +29,7 @@ from .table import Row, rows
 from .trials import MODEL, Fit, Pace, Standing, known_of, run
 
 MINUTES = 30.0
+_HOLD_OUT = "Give more data, a larger validation share (--split 0.6,0.2,0.2), or data of their own to validate on"
 _ROUGHLY = 2.0  # times the time that there is: a default that takes more by its first steps is not begun
 
 
@@ -97,8 +98,8 @@ class Tuning:
         preparing = time.monotonic() - began
         if not looked.held_out:
             raise DataError(
-                "a search compares settings on validation data, and none are held out here. Give more data, a larger "
-                "validation share (--split 0.6,0.2,0.2), or data of their own to validate on"
+                "a search compares settings on validation data, and none are held out here"
+                + (f": {looked.too_few}" if looked.too_few else f". {_HOLD_OUT}")
             )
         if limits.seconds is not None and needed is not None and needed > _ROUGHLY * limits.seconds:
             raise TooShort(limits.seconds, needed)
