@@ -170,15 +170,58 @@ def test_the_time_of_sessions_before_counts(tmp_path, monkeypatch):
     assert curves.now <= 1.05 * 600
 
 
-def test_a_time_shorter_than_the_default_is_refused(tmp_path, monkeypatch):
+def test_a_time_shorter_than_the_default_is_refused_before_an_estimate_is_told(tmp_path, monkeypatch):
     curves = Curves(tmp_path, bowl)
+    told = []
+
+    class Notes(Told):
+        def stands(self, record, standing):
+            told.append(standing.share)
+
     with pytest.raises(OptionError) as caught:
-        curves.search(monkeypatch, Limits(6.0, None))
+        curves.search(monkeypatch, Limits(6.0, None), told=Notes())
+    assert max(told) < 0.15  # by which share it is known
     assert str(caught.value).startswith(
         "minutes=0.1 is too short: the default alone takes about 0.17. Give at least 0.5;"
     )
     assert curves.now < 3
     assert curves.search(monkeypatch, trials(3))[0].state == FINISHED  # the study is unharmed
+
+
+@pytest.mark.parametrize("better", [False, True])
+def test_time_that_repeats_do_not_need_is_used(tmp_path, monkeypatch, better):
+    """Nothing is better than the default, or one setting is: then a trial more would not fit before the end."""
+
+    def loss(setting, seed):
+        away = abs(math.log(setting["learning_rate"] / 0.003)) + abs(setting["dropout"] - 0.3)
+        return 2 + (-1 if better and setting["dropout"] > 0.4 else away)
+
+    limits = Limits(400.0, None)
+    curves = Curves(tmp_path, loss)
+    records = curves.search(monkeypatch, limits)
+    assert bool(finalists(records)) == better
+    default = records[0].seconds
+    assert limits.seconds - 2.5 * default <= curves.now <= limits.seconds
+    if not better:
+        assert all(own.kind != REPEAT for own in records)
+
+
+def test_the_time_that_measuring_takes_is_left(tmp_path, monkeypatch):
+    """As it was found out when the default ended; it counts as spent when the search goes on."""
+    used = []
+    for folder, closing in ((tmp_path / "short", 5.0), (tmp_path / "long", 80.0)):
+
+        def stops(number, share, closing=closing):
+            if number == 0 and share == 1:
+                curves.records.note(0, {"closing": closing})
+                curves.now += closing
+
+        curves = Curves(folder, bowl, stops=stops)
+        records = curves.search(monkeypatch, Limits(400.0, None))
+        assert records[0].closing == closing
+        assert curves.now <= 400 - closing
+        used.append(curves.now)
+    assert used[0] >= 400 - 5 - 20
 
 
 def test_with_little_time_only_the_rate_is_searched(tmp_path, monkeypatch):

@@ -89,7 +89,8 @@ class Tuning:
         """Read the data, and find out what is searched. Raises as `tune` does."""
         from ..training import load_driver
 
-        if hasattr(data, "read") or data == "-" or (isinstance(data, list) and "-" in data):
+        sources = data if isinstance(data, list) else [data]  # of which some are arrays
+        if hasattr(data, "read") or any(isinstance(own, str) and own == "-" for own in sources):
             raise OptionError("a search reads the data many times, which a stream does not allow. Name a file")
         fit = Fit(_estimator(task, options), data, y, reading, measures=limits.seconds is not None)
         load_driver()
