@@ -206,22 +206,18 @@ def test_time_that_repeats_do_not_need_is_used(tmp_path, monkeypatch, better):
         assert all(own.kind != REPEAT for own in records)
 
 
-def test_the_time_that_measuring_takes_is_left(tmp_path, monkeypatch):
-    """As it was found out when the default ended; it counts as spent when the search goes on."""
-    used = []
-    for folder, closing in ((tmp_path / "short", 5.0), (tmp_path / "long", 80.0)):
+@pytest.mark.parametrize("closing", [5.0, 80.0])
+def test_the_time_that_measuring_takes_is_left(tmp_path, monkeypatch, closing):
+    """As it was found out when the default ended."""
 
-        def stops(number, share, closing=closing):
-            if number == 0 and share == 1:
-                curves.records.note(0, {"closing": closing})
-                curves.now += closing
+    def stops(number, share):
+        if number == 0 and share == 1:
+            curves.records.note(0, {"closing": closing})
+            curves.now += closing
 
-        curves = Curves(folder, bowl, stops=stops)
-        records = curves.search(monkeypatch, Limits(400.0, None))
-        assert records[0].closing == closing
-        assert curves.now <= 400 - closing
-        used.append(curves.now)
-    assert used[0] >= 400 - 5 - 20
+    curves = Curves(tmp_path, bowl, stops=stops)
+    assert curves.search(monkeypatch, Limits(400.0, None))[0].closing == closing
+    assert 400 - closing - 2.5 * 10 <= curves.now <= 400 - closing
 
 
 def test_with_little_time_only_the_rate_is_searched(tmp_path, monkeypatch):

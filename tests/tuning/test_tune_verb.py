@@ -275,6 +275,32 @@ def test_series_of_which_too_few_steps_are_held_out_are_refused_with_what_to_do(
         Tuning.of("detect", waves[:600], **ASKED)
 
 
+def test_a_search_from_a_model(text, tmp_path, capsys):
+    """The default is what `fit --from` does; sizes are the model's; a study of another model is refused."""
+    start = tmp_path / "start.gatewise"
+    gatewise.Generator(**OPTIONS).fit([text], output=start)
+    options = {name: value for name, value in OPTIONS.items() if name not in ("hidden_size", "num_layers")}
+    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    ask = ["tune", "generate", text, "--trials", "3", *words, "--from", str(start), "-o"]
+    assert main([*ask, str(tmp_path / "m.gatewise"), "--json", "--quiet"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    model = gatewise.Generator(**options).fit([text], start_from=start)
+    assert printed["trials"][0]["loss"] == model.outcome_.best_loss
+    assert "hidden_size" not in printed["trials"][0]
+    assert printed["trials"][0]["learning_rate"] == pytest.approx(model.outcome_.learning_rate)
+    shutil.copyfile(tmp_path / "m.gatewise", tmp_path / "n.gatewise")
+    assert main([*shlex.split(printed["command"])[1:], "--quiet"]) == 0
+    assert_same_model(tmp_path / "m.gatewise", tmp_path / "n.gatewise")
+    for wrong, told in (
+        ([*ask, str(start), "--force"], "is the model to go on from"),
+        ([*ask, "w.gatewise", "--search", "hidden_size=8..64"], "--hidden-size is that of the model to go on from"),
+        (["tune", "generate", text, *words, "-o", str(tmp_path / "m.gatewise"), "--force"], "begun differently"),
+    ):
+        capsys.readouterr()
+        assert main([*wrong, "--quiet"]) == 2
+        assert told in capsys.readouterr().err
+
+
 def test_a_study_of_other_options_or_data_is_refused_and_unharmed(studied, text, capsys, tmp_path):
     folder, _ = studied
     before = (folder / "m.tune" / "journal.log").read_bytes()

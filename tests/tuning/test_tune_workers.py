@@ -18,10 +18,11 @@ from gatewise.tuning.workers import tie; tie()
 import os, sys, time
 from pathlib import Path
 
+own = str(os.getpid())
 if sys.argv[1] in ("wait", "refuse"):
     try:
         Path(f"{os.getpid()}.begun").touch()
-        while sys.argv[1] == "wait" or len(begun := sorted(Path().glob("*.begun"))) < 2 or begun[0].stem != str(os.getpid()):
+        while sys.argv[1] == "wait" or len(begun := sorted(Path().glob("*.begun"))) < 2 or begun[0].stem != own:
             time.sleep(0.01)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -23,6 +23,14 @@ fit = Group("task", "Train a model and save it as one file.", {task: f"gatewise.
 
 _FILES = "Files"
 _ONE = "File, folder or database URL."
+START_FROM = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        help="Go on from this model, with its weights, sizes and vocabulary; see docs/transfer.md.",
+        rich_help_panel=_FILES,
+    ),
+]
 _OURS = {  # options that the command of every task has, whatever its estimator
     "output": Annotated[
         Path | None,
@@ -33,14 +41,7 @@ _OURS = {  # options that the command of every task has, whatever its estimator
         bool,
         typer.Option("--resume", help="Continue from the checkpoint beside the model file.", rich_help_panel=_FILES),
     ],
-    "start_from": Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="Go on from this model, with its weights, sizes and vocabulary; see docs/transfer.md.",
-            rich_help_panel=_FILES,
-        ),
-    ],
+    "start_from": START_FROM,
     "plot": Annotated[
         Path | None, typer.Option(help="Draw the loss curve to this PNG or SVG file.", rich_help_panel=_FILES)
     ],

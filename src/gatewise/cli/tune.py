@@ -95,6 +95,7 @@ _OURS = {  # options that the command of every task has -> annotation and defaul
         ],
         None,
     ),
+    "start_from": (fitting.START_FROM, None),
     "force": (
         Annotated[bool, typer.Option("--force", help="Replace the model file.", rich_help_panel=_FILES)],
         False,
@@ -136,16 +137,17 @@ def _verb(task: str) -> Callable[..., None]:
     def verb(**given: Any) -> None:
         paths = given["data"] if estimator.several_files else [given["data"]]
         refuse_models(paths)
-        own = _named((*reading, *mine))
+        own, start = _named((*reading, *mine)), given["start_from"]
         changed = {n: given[n] for n in (*reading, *mine) if n in own or given[n] != parameters[n].default}
         _tune(
             task,
             estimator.data_at(paths),
             given["output"] or Path(f"{fitting.stem(paths[0])}.gatewise"),
             options=derived.read_task(estimator, {name: given[name] for name in mine if name in changed}),
-            reading=derived.read(estimator.fit, {name: given[name] for name in reading}),
-            command=["gatewise", "fit", task, *paths, *_flags(changed)],
-            **{name: given[name] for name in _OURS if name != "output"},
+            reading=derived.read(estimator.fit, {name: given[name] for name in reading})
+            | {"start_from": given["start_from"]},
+            command=["gatewise", "fit", task, *paths, *_flags(changed | ({"from": start} if start else {}))],
+            **{name: given[name] for name in _OURS if name not in ("output", "start_from")},
         )
 
     verb.__doc__ = f"""{inspect.cleandoc(estimator.__doc__ or "").partition(chr(10))[0]}
@@ -210,7 +212,7 @@ def _tune(
     command = [*command, "-o", str(target), "--force"]  # the model will exist
     again = partial(_fit_command, command)
 
-    tuning = Tuning.of(task, data, limits=limits, options=options, reading=reading, ranges=ranges)
+    tuning = Tuning.of(task, data, limits=limits, options=options, reading=reading, ranges=ranges, output=target)
     if dry:
         seconds = tuning.seconds_of_default()
         document = {"search": tuning.document["search"], "seconds_of_default": seconds}

@@ -100,7 +100,8 @@ class Trial:
         seed: Of initial weights and draws, instead of the estimator's, which decides how data are split all the same.
         resume: Whether to go on from its checkpoint.
         halts: See `training.train`.
-        checks: Called with what was prepared, before anything is trained.
+        checks: Called with what was prepared and the digest of the model that is gone on from, if any is, before
+            anything is trained.
         measured: Called at the end, if given, with the seconds that measuring such a model takes. It is measured once
             for that, with the test part, and its figures are thrown away.
     """
@@ -109,7 +110,7 @@ class Trial:
     seed: int
     resume: bool
     halts: Callable[[float, float], bool]
-    checks: Callable[[Prepared], None]
+    checks: Callable[[Prepared, str | None], None]
     measured: Callable[[float], None] | None = None
 
 
@@ -175,17 +176,37 @@ def _beginning(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]
     return ready
 
 
-def look(
-    estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], timed: bool = False
-) -> tuple[Prepared, int, float | None]:
-    """How an estimator understands its data and is sized, the threads that it would train with and, if `timed`, the
-    seconds that this takes, roughly."""
+@dataclass(frozen=True)
+class Looked:
+    """How an estimator understands its data and is sized.
+
+    Attributes:
+        threads: That it would train with.
+        seconds: That training would take, roughly; None if that was not asked, or nothing is held out.
+        start: Digest of the model that it goes on from, if it does.
+        settled: Options whose value that model decides.
+    """
+
+    prepared: Prepared
+    threads: int
+    seconds: float | None
+    start: str | None
+    settled: frozenset[str]
+
+
+def look(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], timed: bool) -> Looked:
+    """Prepare a fit, and train at most for the few steps that are timed."""
     estimator.check()
     estimator.choose_preset(None)
     with _own_threads(estimator):
         prepared = _beginning(estimator, prepare)()
-        timed = timed and prepared.held_out
-        return prepared, torch.get_num_threads(), needed(estimator, prepared) if timed else None
+        seconds = needed(estimator, prepared) if timed and prepared.held_out else None
+        settled = frozenset(estimator._settled)
+        return Looked(prepared, torch.get_num_threads(), seconds, _digest_of_start(estimator), settled)
+
+
+def _digest_of_start(estimator: Fittable) -> str | None:
+    return None if estimator._start is None else estimator._start.digest
 
 
 def attempt(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], trial: Trial) -> Outcome:
@@ -199,7 +220,7 @@ def attempt(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], 
     estimator.choose_preset(None)
     with _own_threads(estimator):
         prepared = _beginning(estimator, prepare)()
-        trial.checks(prepared)
+        trial.checks(prepared, _digest_of_start(estimator))
         estimator.model_ = built(trial.seed, prepared.build)
         identity = _identity(estimator, prepared)
         if trial.seed != estimator.seed:

@@ -33,6 +33,7 @@ class Fittable(Protocol):
     history_: dict[str, list[float]]
     advice_: list[Advice]
     _start: Start | None
+    _settled: Mapping[str, tuple[Any, Any]]
     _kept: Kept | None
 
     def check(self) -> None: ...

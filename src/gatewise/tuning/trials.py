@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from .space import Space
 
 if TYPE_CHECKING:
     from ..tasks.estimator import Estimator
-    from ..tasks.fitting import Prepared
+    from ..tasks.fitting import Looked, Prepared
 
 MODEL = "model.gatewise"  # beside which a trial's checkpoint and history stand
 
@@ -28,7 +29,7 @@ class Fit:
     Attributes:
         estimator: With the options that are not searched.
         data, y: Of `fit`.
-        reading: Its further arguments, which say how data are read.
+        reading: Its further arguments, which say how data are read, and from which model it goes on.
         known: What the data were when the search began, see `known_of`; None: that is not known yet.
         measures: Whether to find out at the end of the default how long it takes to measure a model.
     """
@@ -44,19 +45,21 @@ class Fit:
         """An estimator that has learned nothing yet."""
         return type(self.estimator)(**{**self.estimator.get_params(), **options})
 
-    def look(self, timed: bool = False) -> tuple[Prepared, int, float | None]:
-        """See `fitting.look`."""
+    def look(self, timed: bool = False, output: str | os.PathLike[str] | None = None) -> Looked:
+        """See `fitting.look`. OptionError if `output` is the model that is gone on from."""
         from ..tasks.fitting import look
 
         estimator = self.with_options({})
-        return estimator.fit_as(partial(look, estimator, timed=timed), self.data, self.y, **self.reading)
+        own = partial(look, estimator, timed=timed)
+        return estimator.fit_as(own, self.data, self.y, output=output, **self.reading)
 
-    def check(self, prepared: Prepared) -> None:
-        """DataChanged if the data are others than when the search began."""
-        if self.known is not None and known_of(prepared) != self.known:
+    def check(self, prepared: Prepared, start: str | None) -> None:
+        """DataChanged if the data, or the model that is gone on from, are others than when the search began."""
+        if self.known is not None and known_of(prepared, start) != self.known:
+            what = "data" if known_of(prepared, self.known.get("from")) != self.known else "model to go on from"
             raise DataChanged(
-                f"the data changed while the search runs ({prepared.data['name']}), so its trials would not compare. "
-                "The study is unharmed: restore the data and give the same command, or begin another study"
+                f"the {what} changed while the search runs ({prepared.data['name']}), so its trials would not compare. "
+                "The study is unharmed: restore what changed and give the same command, or begin another study"
             )
 
 
@@ -64,9 +67,11 @@ class DataChanged(DataError):  # noqa: N818 - it reads as what happened
     """The data are not those that a search began with."""
 
 
-def known_of(prepared: Prepared) -> dict[str, Any]:
-    """By what data are recognised: fingerprints of all of them, and of what is validated on."""
-    return {"data": prepared.data["fingerprint"], "validation": prepared.identity.get("validation")}
+def known_of(prepared: Prepared, start: str | None) -> dict[str, Any]:
+    """By what is recognised what a search is of: fingerprints of all data, of what is validated on, and the digest of
+    the model that it goes on from."""
+    known = {"data": prepared.data["fingerprint"], "validation": prepared.identity.get("validation")}
+    return known if start is None else {**known, "from": start}
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,8 @@ def run(
         if isinstance(error, DataChanged) or (isinstance(error, TrainingStopped) and not diverged):
             raise
         if isinstance(error, OptionError | DataError | ShapeError):
-            fit.check(fit.look()[0])  # a file that is gone, or was changed, is no fault of the setting
+            looked = fit.look()
+            fit.check(looked.prepared, looked.start)  # a file that is gone, or was changed, is no fault of the setting
         records.note(number, {"seconds": record.seconds + clock() - began})
         records.fail(number, " ".join(str(error).split()) or type(error).__name__)
         return

@@ -85,6 +85,7 @@ class Tuning:
         options: Mapping[str, Any],
         reading: Mapping[str, Any],
         ranges: Mapping[str, str],
+        output: str | os.PathLike[str] | None = None,
     ) -> Tuning:
         """Read the data, and find out what is searched. Raises as `tune` does."""
         from ..training import load_driver
@@ -95,26 +96,29 @@ class Tuning:
         fit = Fit(_estimator(task, options), data, y, reading, measures=limits.seconds is not None)
         load_driver()
         began = time.monotonic()
-        looked, threads, needed = fit.look(timed=limits.seconds is not None)
-        preparing = time.monotonic() - began
-        if not looked.held_out:
+        looked = fit.look(limits.seconds is not None, None if fit.reading.get("start_from") is None else output)
+        preparing, prepared, needed = time.monotonic() - began, looked.prepared, looked.seconds
+        if not prepared.held_out:
             raise DataError(
                 "a search compares settings on validation data, and none are held out here"
-                + (f": {looked.too_few}" if looked.too_few else f". {_HOLD_OUT}")
+                + (f": {prepared.too_few}" if prepared.too_few else f". {_HOLD_OUT}")
             )
         if limits.seconds is not None and needed is not None and needed > _ROUGHLY * limits.seconds:
             raise TooShort(limits.seconds, needed)
-        named = [name for name, value in options.items() if value is not None]
-        space = space_of(fit.estimator, {**looked.identity, **vars(looked.plan)}, ranges, named)
+        if fixed := sorted(looked.settled.intersection(ranges)):
+            raise OptionError(f"{fixed[0]} is that of the model to go on from. Leave one of them out")
+        named = {name for name, value in options.items() if value is not None} | looked.settled
+        space = space_of(fit.estimator, {**prepared.identity, **vars(prepared.plan)}, ranges, named)
+        known = known_of(prepared, looked.start)
         document = {
             "task": task,
-            **known_of(looked),
+            **known,
             "options": fit.estimator.plain_options(),
             "search": space.to_json(),
-            "threads": threads,
+            "threads": looked.threads,
             "version": version("gatewise"),
         }
-        return cls(replace(fit, known=known_of(looked)), space, document, limits, preparing)
+        return cls(replace(fit, known=known), space, document, limits, preparing)
 
     def seconds_of_default(self) -> float:
         """How long the default takes, by its first steps. Nothing is kept."""
@@ -193,6 +197,7 @@ def tune(
     search: Mapping[str, str] | None = None,
     output: str | os.PathLike[str] | None = None,
     page: str | os.PathLike[str] | None = None,
+    start_from: Any = None,
     reading: Mapping[str, Any] | None = None,
     verbose: int = 0,
     **options: Any,
@@ -211,6 +216,8 @@ def tune(
         search: Ranges by option: {"hidden_size": "32..512", "cell": "lstm,gru"}; see `space.space_of`.
         output: Model file to write.
         page: HTML file that shows the trials, drawn again after each of them.
+        start_from: Model file or fitted estimator that every trial goes on from, as in `fit`; its sizes are not
+            searched.
         reading: Further arguments of `fit`, such as `query` and `validation`.
         verbose: 1 shows progress on standard error.
         options: Of the task's estimator. They are the same for all trials.
@@ -227,7 +234,16 @@ def tune(
         bundle.check_name(output)
     if page is not None:
         bundle.writable(page, force=True)
-    tuning = Tuning.of(task, data, y, limits=limits, options=options, reading=reading or {}, ranges=search or {})
+    tuning = Tuning.of(
+        task,
+        data,
+        y,
+        limits=limits,
+        options=options,
+        reading={**(reading or {}), "start_from": start_from},
+        ranges=search or {},
+        output=output,
+    )
     with TemporaryFolder("tune") as folder:
         name = "study" if output is None else Path(output).stem
         study = opened(Path(folder, name) if storage is None else os.fspath(storage), tuning.document, name)
