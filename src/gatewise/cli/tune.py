@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,10 +13,10 @@ import typer
 
 from ..errors import OptionError
 from ..files import only_run
-from ..tasks import TASKS, find
+from ..tasks import TASKS
 from . import fit as fitting
 from . import options as derived
-from .frame import Group, Json, note, refuse_models, result, words_given
+from .frame import Group, Json, note, result, words_given
 
 tune = Group(
     "task",
@@ -122,41 +121,35 @@ def __getattr__(task: str) -> Callable[..., None]:
 
 
 def _verb(task: str) -> Callable[..., None]:
-    """A function for typer that has the options of `gatewise fit` of the task, and those of a search."""
-    estimator = find(task)
-    data = fitting.data_of(estimator)
-    mine = {name: own for name, own in derived.of_task(estimator).items() if name not in _OURS}
-    reading = derived.of_function(estimator.fit, _FILES, without=fitting.ABOUT_FIT)
-    parameters = {"data": inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, annotation=data)}
-    for name, (annotation, default) in _OURS.items():
-        parameters[name] = inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
-        )
-    parameters |= {**reading, **mine}
+    """`gatewise tune` of a task."""
 
-    def verb(**given: Any) -> None:
-        paths = given["data"] if estimator.several_files else [given["data"]]
-        refuse_models(paths)
-        own, start = _named((*reading, *mine)), given["start_from"]
-        changed = {n: given[n] for n in (*reading, *mine) if n in own or given[n] != parameters[n].default}
+    def run(asked: fitting.Asked) -> None:
+        given, known = asked.given, {**asked.reading, **asked.options}
+        named, start = _named(known), given["start_from"]
+        changed = {name: given[name] for name in known if name in named or given[name] != known[name].default}
+        options = asked.of(name for name in asked.options if name in changed)
+        reading = derived.read(asked.estimator.fit, asked.of(asked.reading))
+        flags = _flags(changed if start is None else {**changed, "from": start})
         _tune(
             task,
-            estimator.data_at(paths),
-            given["output"] or Path(f"{fitting.stem(paths[0])}.gatewise"),
-            options=derived.read_task(estimator, {name: given[name] for name in mine if name in changed}),
-            reading=derived.read(estimator.fit, {name: given[name] for name in reading})
-            | {"start_from": given["start_from"]},
-            command=["gatewise", "fit", task, *paths, *_flags(changed | ({"from": start} if start else {}))],
+            asked.estimator.data_at(asked.paths),
+            asked.target,
+            options=derived.read_task(asked.estimator, options),
+            reading={**reading, "start_from": start},
+            command=["gatewise", "fit", task, *asked.paths, *flags],
             **{name: given[name] for name in _OURS if name not in ("output", "start_from")},
         )
 
-    verb.__doc__ = f"""{inspect.cleandoc(estimator.__doc__ or "").partition(chr(10))[0]}
-
+    return fitting.verb_of(
+        task,
+        _OURS,
+        """
     Tries options within a budget of time or trials, beginning with those of `gatewise fit`, and compares them on
     validation data alone. The best are repeated with other seeds; what is no better than chance is not taken. Options
     that are given are the same for all trials. Ctrl-C keeps the study, and the same command goes on with it.
-    """
-    return derived.with_parameters(verb, parameters.values())
+    """,
+        run,
+    )
 
 
 def _tune(
