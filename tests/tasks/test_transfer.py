@@ -347,7 +347,7 @@ def test_the_parameters_are_those_that_were_given():
     assert model.get_params() == clone(model).get_params() == before
     assert (model.hidden_size, model.pooling) == (8, "last")
     assert model.plain_options()["hidden_size"] == 8
-    assert repr(model) == "Classifier(seed=3, epochs=1.0)"
+    assert repr(model) == "Classifier(epochs=1.0, seed=3)"
     model.set_params(hidden_size=8)
     assert model.get_params() == {**before, "hidden_size": 8}
 

@@ -7,7 +7,7 @@ from study_in_memory import SPACE, Memory
 
 from gatewise.tuning import rungs
 from gatewise.tuning.records import DEFAULT, PAUSED, SEARCH, Records
-from gatewise.tuning.report import rungs_text
+from gatewise.tuning.report import estimate_text, rungs_text
 from gatewise.tuning.rungs import BEFORE, is_at, losses, places
 
 
@@ -89,3 +89,8 @@ def test_they_are_told():
     assert rungs_text(()) == "the default learns so late that no trial is paused on its way"
     assert rungs_text((0.3, 0.6)) == "trials are compared after 30% and 60% of their steps, as the default learns"
     assert "after 50% of" in rungs_text((0.5,))
+    assert (
+        estimate_text(126, 1800)
+        == "the default takes 2.1 min here: about 14 trials in 30.0 min, and repeats of the best"
+    )
+    assert estimate_text(90, 60) == "the default takes 1.5 min here, longer than the 1.0 min that there are"

@@ -157,7 +157,7 @@ def verb_of(
         run(Asked(estimator, paths, given, reading, options))
 
     verb.__doc__ = f"{inspect.cleandoc(estimator.__doc__ or '').partition(chr(10))[0]}\n{about}"
-    return derived.with_parameters(verb, (parameters | reading | options).values())
+    return derived.with_parameters(verb, {**parameters, **reading, **options}.values())
 
 
 def train(

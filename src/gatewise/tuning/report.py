@@ -11,6 +11,7 @@ from .selection import Selection, repeats_of
 from .space import Space
 
 _SHOWN = 10  # best settings that are listed
+_SHARE = 0.6  # of its steps that a trial makes, see benchmarks/rungs.py
 
 
 def settings_text(values: Mapping[str, Any]) -> str:
@@ -96,8 +97,11 @@ def estimate_text(default_seconds: float, seconds: float | None) -> str:
     text = f"the default takes {time_text(default_seconds)} here"
     if seconds is None:
         return text
-    # A trial takes a third of the default's time on average, as most end at a rung; repeats take two fifths of it all.
-    trials = 0.6 * seconds / default_seconds / 0.35
+    if seconds < default_seconds:
+        return f"{text}, longer than the {time_text(seconds)} that there are"
+    # A trial takes about so much of the default's time on average, as many end at a rung; repeats take two fifths of it
+    # all. Where the rungs are is not known yet.
+    trials = 0.6 * seconds / default_seconds / _SHARE
     return f"{text}: about {trials:.0f} trials in {time_text(seconds)}, and repeats of the best"
 
 
