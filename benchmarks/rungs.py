@@ -65,6 +65,7 @@ def passengers(scratch: Path) -> Any:
 
 
 PROBLEMS: dict[str, tuple[str, Callable[[Path], Any], dict[str, Any]]] = {  # name -> task, data, options
+    "ItalyPowerDemand, 15 epochs, default sizes": ("classify", series("ItalyPowerDemand"), {"epochs": 15}),
     "ItalyPowerDemand, 15 epochs": ("classify", series("ItalyPowerDemand"), {"epochs": 15, **SMALL}),
     "ItalyPowerDemand, 60 epochs": ("classify", series("ItalyPowerDemand"), {"epochs": 60, **SMALL}),
     "JapaneseVowels, 4 epochs": ("classify", series("JapaneseVowels"), {"epochs": 4, **SMALL}),

@@ -58,9 +58,9 @@ def test_every_text_is_there_in_both_languages(page):
 
 
 def test_what_is_not_finite_is_left_out():
-    broken = Record(0, "default", "running", SPACE.default, 0, (float("inf"),), 0.2, float("inf"), 1.0)
-    found = document([broken])
-    assert found["trials"][0]["loss"] is None
+    losses = {"rungs": (float("inf"),), "places": (0.25,), "score": float("inf")}
+    found = document([Record(0, "default", "running", SPACE.default, 0, share=0.3, seconds=1.0, **losses)])
+    assert found["trials"][0]["loss"] is found["trials"][0]["loss at 0.25"] is None
     assert (found["found"], found["importance"], found["command"]) == (None, None, None)
     assert page_of(found)  # which takes no number that is not finite
 
