@@ -14,6 +14,7 @@ import pytest
 import gatewise
 from gatewise.bundle import load
 from gatewise.cli import main
+from gatewise.cli.tune import _without_password
 from gatewise.errors import DataError, OptionError
 from gatewise.tasks import fitting
 from gatewise.tasks.fitting import Prepared
@@ -358,6 +359,12 @@ def test_a_page_while_it_searches_and_of_the_study(text, tmp_path, capsys):
     assert main(["tune", "show", str(tmp_path / "m.tune"), "--page", str(tmp_path / "t.html")]) == 0
     shown = json.loads(re.search(r'id="study">(.*?)</script>', (tmp_path / "t.html").read_text())[1])
     assert (shown["title"], shown["task"], shown["command"]) == ("m", "generate", document["command"])
+
+
+def test_a_study_keeps_no_password():
+    url = "postgresql://me:se:cret@host/base?password=secret&table=t"
+    assert _without_password(url) == "postgresql://me@host/base?password=&table=t"
+    assert _without_password("a/b:c@d.csv") == "a/b:c@d.csv"
 
 
 def test_a_page_that_cannot_be_written_is_refused_before_the_search(text, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -204,6 +205,7 @@ def _tune(
 
     command = [*command, "-o", str(target), "--force"]  # the model will exist
     again = partial(_fit_command, command)
+    kept = [_without_password(word) for word in command]  # in the study and its pages
 
     tuning = Tuning.of(task, data, limits=limits, options=options, reading=reading, ranges=ranges, output=target)
     if dry:
@@ -216,9 +218,9 @@ def _tune(
         note(space_text(tuning.space))
     try:
         place = storage or f"{target.with_suffix('')}.tune"
-        study = opened(place, tuning.document, target.with_suffix("").name, command=command)
+        study = opened(place, tuning.document, target.with_suffix("").name, command=kept)
         if page is not None:
-            told = Drawn(told, page, tuning.space, Records(study), target.stem, task, again)
+            told = Drawn(told, page, tuning.space, Records(study), target.stem, task, partial(_fit_command, kept))
         if passed is not None:
             tuning.search(study, told, began=began)
             return
@@ -304,6 +306,11 @@ def _named(options: Iterable[str]) -> set[str]:
     """Those that stand on the command line, if only with the value that they have anyway."""
     words = {word.partition("=")[0].replace("-", "_") for word in words_given if word.startswith("--")}
     return {name for name in options if not words.isdisjoint({f"__{name}", f"__no_{name}"})}
+
+
+def _without_password(word: str) -> str:
+    """A word of a command, which may be the URL of a database."""
+    return re.sub(r"([?&]password=)[^&]*", r"\1", re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", word))
 
 
 def _fit_command(command: Sequence[str], options: Mapping[str, Any]) -> str:
