@@ -39,6 +39,7 @@ DATA = ROOT.parent / "shared" / "data"
 QUESTION = "After which share of its steps does a trial's loss say how it will end?"
 SMALL = {"hidden_size": 16, "num_layers": 1}
 MOST = 1.2  # times the default's time, roughly
+TRAININGS, DRAWS = 3, 1000  # of the searches that are replayed
 LEARNED = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # values of the rule's number that are compared
 BEFORE = rungs.BEFORE[0]
 
@@ -125,26 +126,47 @@ def keeps(curves: Sequence[Curve], share: float) -> bool:
     return bool(there[int(np.argmin(end))] < len(curves) // 2)
 
 
-def first_of(curve: Curve, learned: float) -> float | None:
-    """The first rung, were this the rule's number; None if there is none."""
-    with patch.object(rungs, "LEARNED", learned):
-        return next(iter(places(curve)), None)
-
-
 def learned_at(curve: Curve, share: float) -> float:
     start, end = curve[0][1], curve[-1][1]
     return (start - losses(curve, (share,))[0]) / (start - end)
 
 
-def saved(curve: Curve, learned: float) -> float:
-    """The share of all steps that halving leaves out, at the rungs that this number gives."""
-    with patch.object(rungs, "LEARNED", learned):
-        found = places(curve)
+def saved(at: Sequence[float]) -> float:
+    """The share of all steps that halving at these rungs leaves out."""
     left, out = 1.0, 0.0
-    for rung in found:
+    for rung in at:
         left /= 2
         out += left * (1 - rung)
     return out
+
+
+def rungs_of(default: Curve, learned: float | None) -> tuple[float, ...]:
+    """The rungs that this number gives; those of before, if None."""
+    if learned is None:
+        return rungs.BEFORE
+    with patch.object(rungs, "LEARNED", learned):
+        return places(default)
+
+
+def lost(curves: Sequence[Curve], at: Sequence[float]) -> float:
+    """Rank, 0 the best and 1 the worst, of what halving at these rungs finds with the steps of `TRAININGS` trainings:
+    the mean over settings that are drawn from the table, as many as there are steps for."""
+
+    def cost(count: int) -> float:
+        left, steps, before = count, 0.0, 0.0
+        for rung in at:
+            steps, before, left = steps + left * (rung - before), rung, max(1, left // 2)
+        return steps + left * (1 - before)
+
+    tried = max(count for count in range(1, len(curves) + 1) if count == 1 or cost(count) <= TRAININGS)
+    ranks, draw, found = rank([own[-1][1] for own in curves]) / (len(curves) - 1), np.random.default_rng(0), []
+    for _ in range(DRAWS):
+        left = draw.choice(len(curves), tried, replace=False)
+        for rung in at:
+            there = [losses(curves[number], (rung,))[0] for number in left]
+            left = left[np.argsort(there, kind="stable")[: max(1, len(left) // 2)]]
+        found.append(ranks[left].min())
+    return float(np.mean(found))
 
 
 def curves_of(known: Mapping[str, Any]) -> tuple[Curve, list[Curve]]:
@@ -159,24 +181,36 @@ def table(answer: Mapping[str, Any]) -> str:
     ]
     for name, known in answer.items():
         default, every = curves_of(known)
-        first = first_of(default, rungs.LEARNED)
-        found = ["none", "", ""] if first is None else _cells(default, every, first)
+        own = places(default)
+        found = _cells(default, every, own[0]) if own else ["none", "", ""]
         lines.append(f"| {name} | {len(every)} | " + " | ".join([*_cells(default, every, BEFORE)[1:], *found]) + " |")
     lines += [
         "",
-        "| learned at the first rung | correlation there, mean | lowest | best setting kept | steps left out |",
-        "| --- | --- | --- | --- | --- |",
+        "| learned at the first rung | correlation, mean | lowest | best setting kept | steps left out | rank lost |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     both = [curves_of(known) for known in answer.values()]
+    ranks = {}
     for number in (None, *LEARNED):
-        shares = [BEFORE if number is None else first_of(default, number) for default, _ in both]
-        at = [(every, share) for (_, every), share in zip(both, shares, strict=True) if share is not None]
+        all_rungs = [rungs_of(default, number) for default, _ in both]
+        at = [(every, own[0]) for (_, every), own in zip(both, all_rungs, strict=True) if own]
         found = [agreement(every, share) for every, share in at]
         kept = sum(keeps(every, share) for every, share in at) + len(both) - len(at)
-        out = np.mean([sum(0.5**k * (1 - s) for k, s in enumerate(rungs.BEFORE, 1)) if number is None
-                       else saved(default, number) for default, _ in both])  # fmt: skip
-        told = "at 1/8 of the steps" if number is None else f"{number:.0%}"
-        lines.append(f"| {told} | {np.mean(found):.2f} | {min(found):.2f} | {kept} of {len(both)} | {out:.0%} |")
+        ranks[number] = [lost(every, own) for (_, every), own in zip(both, all_rungs, strict=True)]
+        told = "rungs at 1/8, 1/4, 1/2" if number is None else f"{number:.0%}"
+        lines.append(
+            f"| {told} | {np.mean(found):.2f} | {min(found):.2f} | {kept} of {len(both)} | "
+            f"{np.mean([saved(own) for own in all_rungs]):.0%} | {np.mean(ranks[number]):.3f} |"
+        )
+    chosen = []
+    for left_out in range(len(both)):
+        means = {number: np.mean(np.delete(ranks[number], left_out)) for number in LEARNED}
+        best = min(means, key=lambda number: means[number])
+        chosen.append(f"{best:.0%} ({ranks[best][left_out]:.2f})")
+    lines += [
+        "",
+        f"Chosen by the rank lost on the other data, for each as above, and what is lost there: {', '.join(chosen)}.",
+    ]
     return "\n".join(lines)
 
 
