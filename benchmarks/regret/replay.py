@@ -13,8 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from gatewise.tuning import search
-from gatewise.tuning.records import DEFAULT, FAILED, FINISHED, PAUSED, RUNGS, RUNNING, Record
+from gatewise.tuning import rungs, search
+from gatewise.tuning.records import DEFAULT, FAILED, FINISHED, PAUSED, RUNNING, Record
 from gatewise.tuning.search import Limits, Search, Told
 from gatewise.tuning.selection import default_of, select
 from gatewise.tuning.space import Setting, Space
@@ -103,6 +103,7 @@ class Remembered:
 
     def __init__(self) -> None:
         self._records: list[Record] = []
+        self._places: tuple[float, ...] = ()
         self.storage = SimpleNamespace(
             lease=lambda number: contextlib.nullcontext(), holds=lambda number: True, take=lambda number: True
         )
@@ -124,17 +125,22 @@ class Remembered:
         return len(self._records) - 1
 
     def note(self, number: int, figures: dict[str, Any], paused: bool = False) -> None:
-        known = {**figures, "rungs": tuple(figures["rungs"])} if "rungs" in figures else figures
-        self._change(number, state=PAUSED if paused else RUNNING, **known)
+        self._change(number, state=PAUSED if paused else RUNNING, **figures)
 
     def finish(self, number: int, score: float) -> None:
         self._change(number, state=FINISHED, score=score)
+        if self.of(number).kind == DEFAULT:
+            self._places = rungs.places(self.of(number).curve)
+            self._change(number)
 
     def fail(self, number: int, why: str) -> None:
         self._change(number, state=FAILED, why=why)
 
     def _change(self, number: int, **changes: Any) -> None:
-        self._records = [replace(own, **changes) if own.number == number else own for own in self._records]
+        own = replace(self._records[number], **changes)
+        reached = rungs.losses(own.curve, self._places)
+        own = replace(own, rungs=reached, places=self._places[: len(reached)])
+        self._records = [*self._records[:number], own, *self._records[number + 1 :]]
 
 
 class Replay(Search):
@@ -167,19 +173,17 @@ class Replay(Search):
         self, fit: Any, space: Space, records: Any, record: Record, halts: Callable[[Standing], bool], clock: Any
     ) -> None:
         row = self.table.row(record.setting, record.seed, self.replayed)
-        began, rungs = self.now, list(record.rungs)
+        began, curve = self.now, [*record.curve]
         before = record.share
         for place, share in enumerate(row["shares"]):
             if share <= before:
                 continue
             self.now = began + row["cpu"] * (share - before)
             score = min(row["losses"][: place + 1])
-            reached = len(rungs) < len(RUNGS) and share >= RUNGS[len(rungs)]
-            while len(rungs) < len(RUNGS) and share >= RUNGS[len(rungs)]:
-                rungs.append(score)
+            curve = [*curve, (share, score)]
             seconds = record.seconds + self.now - began
-            records.note(record.number, {"share": share, "score": score, "rungs": rungs, "seconds": seconds})
-            if share < 1 and halts(Standing(share, score, tuple(rungs), seconds, reached)):
+            records.note(record.number, {"share": share, "score": score, "curve": curve, "seconds": seconds})
+            if share < 1 and halts(Standing(share, score, seconds)):
                 records.note(record.number, {}, paused=True)
                 return
         if "failed" in row:

@@ -11,7 +11,7 @@ from torch import nn
 
 from gatewise.cli import main
 from gatewise.data.text.vectors import WordVectors, read_vectors, write_vectors
-from gatewise.errors import ModelFileError, OptionError
+from gatewise.errors import DataError, ModelFileError, OptionError
 from gatewise.tasks import Classifier, Generator, Tagger, Translator
 from gatewise.tasks.network import Network, begin_as
 from gatewise.tasks.vectors import Pretrained
@@ -231,3 +231,8 @@ def test_a_model_without_words_has_no_vectors(tmp_path, capsys):
     assert main(["export", str(tmp_path / "model"), "--to", "vectors", "-o", str(tmp_path / "out")]) == 2
     assert "no network that reads words" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_file_is_refused_with_what_helps():
+    with pytest.raises(DataError, match=r"'/dev/zero': it is a device or socket, not a file. Name a file of vectors.$"):
+        read_vectors("/dev/zero", KNOWN)

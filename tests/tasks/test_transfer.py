@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given as drawn
 from hypothesis import strategies as st
+from sklearn.base import clone
 
 from gatewise import Captioner, Classifier, Detector, Forecaster, Generator, Tagger, Transcriber, Translator
 from gatewise.data.datasets.scenes import scenes
@@ -335,6 +336,20 @@ def test_what_went_on_goes_on_from_itself():
     model.set_params(**STILL).fit(*reviews(1), start_from=model)
     assert (model.bidirectional, model.pooling) == (False, "last")
     assert same(old, weights(model))
+
+
+def test_the_parameters_are_those_that_were_given():
+    """As scikit-learn wants it, whatever the model decided; its file says what it was made with."""
+    forward = fitted("classify", bidirectional=False, pooling="last")
+    model = Classifier(epochs=1.0, seed=3)
+    before = model.get_params()
+    model.fit(*reviews(1), start_from=forward)
+    assert model.get_params() == clone(model).get_params() == before
+    assert (model.hidden_size, model.pooling) == (8, "last")
+    assert model.plain_options()["hidden_size"] == 8
+    assert repr(model) == "Classifier(epochs=1.0, seed=3)"
+    model.set_params(hidden_size=8)
+    assert model.get_params() == {**before, "hidden_size": 8}
 
 
 # Wrong input.

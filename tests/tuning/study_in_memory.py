@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import optuna
 
 from gatewise.tuning import search
-from gatewise.tuning.records import RUNGS, Records
+from gatewise.tuning.records import DEFAULT, Records
 from gatewise.tuning.search import Limits, Search, Told
 from gatewise.tuning.space import Knob, Space
 from gatewise.tuning.trials import Standing
@@ -48,7 +48,9 @@ class Curves:
     """Trials whose losses and seconds are functions of their setting.
 
     Args:
-        loss: Of a setting and a seed, at the end; it falls to that from a thousand times as much.
+        loss: Of a setting and a seed, at the end.
+        curve: Of the loss at the end and a share of the steps: the loss there. It falls from a thousand times as much.
+        closing: Seconds that measuring takes, if that is found out when the default ends.
         seconds: Of a whole trial of a setting.
         stops: Called before each validation; may raise.
         fails: Whether a setting fails with a seed, after its first validation.
@@ -61,33 +63,37 @@ class Curves:
         seconds=lambda setting: 10.0,
         stops=lambda number, share: None,
         fails=lambda setting, seed: False,
+        curve=lambda end, share: end * (1 + 999 * (1 - share) ** 6),
+        closing=None,
     ):
         self.now, self.loss, self.seconds, self.stops, self.fails = 0.0, loss, seconds, stops, fails
+        self.curve, self.closing = curve, closing
         self.records = Records(Memory(folder))
         self.order = []  # number and share of each session of a trial
 
     def run(self, fit, space, records, record, halts, clock):
         began, done = clock(), round(record.share * VALIDATIONS)
-        rungs = list(record.rungs)
+        curve = [list(point) for point in record.curve]
         end = self.loss(record.setting, record.seed)
         for validation in range(done + 1, VALIDATIONS + 1):
             share = validation / VALIDATIONS
             self.now += self.seconds(record.setting) / VALIDATIONS
             self.stops(record.number, share)
-            score = end * (1 + 999 * (1 - share))
-            reached = len(rungs) < len(RUNGS) and share >= RUNGS[len(rungs)]
-            if reached:
-                rungs.append(score)
+            score = self.curve(end, share)
+            curve.append([share, score])
             spent = record.seconds + clock() - began
-            records.note(record.number, {"share": share, "score": score, "rungs": rungs, "seconds": spent})
+            records.note(record.number, {"share": share, "score": score, "curve": curve, "seconds": spent})
             if self.fails(record.setting, record.seed):
                 records.fail(record.number, "the loss is not finite")
                 return
-            if share < 1 and halts(Standing(share, score, tuple(rungs), spent, reached)):
+            if share < 1 and halts(Standing(share, score, spent)):
                 records.note(record.number, {}, paused=True)
                 self.order.append((record.number, share))
                 return
         self.order.append((record.number, 1.0))
+        if self.closing is not None and record.kind == DEFAULT:
+            self.now += self.closing
+            records.note(record.number, {"closing": self.closing})
         records.finish(record.number, score)
 
     def search(self, monkeypatch, limits, seed=0, told=None, space=SPACE):

@@ -58,9 +58,9 @@ def test_every_text_is_there_in_both_languages(page):
 
 
 def test_what_is_not_finite_is_left_out():
-    broken = Record(0, "default", "running", SPACE.default, 0, (float("inf"),), 0.2, float("inf"), 1.0)
-    found = document([broken])
-    assert found["trials"][0]["loss"] is None
+    losses = {"rungs": (float("inf"),), "places": (0.25,), "score": float("inf")}
+    found = document([Record(0, "default", "running", SPACE.default, 0, share=0.3, seconds=1.0, **losses)])
+    assert found["trials"][0]["loss"] is found["trials"][0]["loss at 0.25"] is None
     assert (found["found"], found["importance"], found["command"]) == (None, None, None)
     assert page_of(found)  # which takes no number that is not finite
 
@@ -156,3 +156,24 @@ def test_it_is_drawn_again_after_each_trial(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         curves.search(monkeypatch, trials(6), told=told)
     assert drawn == [["finished"] * 1, ["finished"] * 2, ["finished"] * 3, [*["finished"] * 3, "running"]]
+
+
+def test_a_page_that_cannot_be_written_does_not_end_the_search(tmp_path, monkeypatch):
+    """It is told once; a page that can be written again is."""
+    notes, folder = [], tmp_path / "later"
+
+    class Notes(Told):
+        def note(self, text):
+            notes.append(text)
+
+        def begins(self, record):
+            if record.number == 4:
+                folder.mkdir()
+
+    curves = Curves(tmp_path, bowl)
+    told = Drawn(Notes(), folder / "page.html", SPACE, curves.records, "m", "classify", None)
+    assert len(curves.search(monkeypatch, trials(6), told=told)) > 6
+    assert [note for note in notes if "cannot be written" in note] == [
+        f"the page '{folder}/page.html' cannot be written: No such file or directory. The search goes on without it."
+    ]
+    assert (folder / "page.html").exists()

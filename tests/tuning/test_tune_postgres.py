@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from gatewise.errors import OptionError, TrainingError
 from gatewise.tuning.leases import GRACE
 from gatewise.tuning.processes import Process, this_process, written
+from gatewise.tuning.records import DEFAULT, Records
 from gatewise.tuning.storage import opened
 
 pytest.importorskip("psycopg")
@@ -77,6 +78,30 @@ def test_a_study_goes_on_where_it_was(server, here, name, capfd):
     assert opened(server, None, name).document == ABOUT
     assert "secret" not in str(about())
     assert capfd.readouterr() == ("", "")
+
+
+def test_who_joins_sees_the_rungs_that_were_written(server, name):
+    first, second = (Records(opened(server, ABOUT, name)) for _ in range(2))
+    number = first.add(DEFAULT, {"x": 1}, 0)
+    curve = [[(k + 1) / 200, 9.0 / (k + 1)] for k in range(200)]  # of many validations
+    with first.storage.lease(number):
+        first.note(number, {"curve": curve, "score": curve[-1][1], "share": 1.0, "seconds": 1.0})
+        first.finish(number, curve[-1][1])
+    assert second.of(number) == first.of(number)
+    assert second.of(number).places == (0.125, 0.25, 0.5)
+    assert second.of(number).curve == curve
+
+
+def test_a_study_that_was_just_begun_is_forgotten(server, here, name):
+    found = opened(server, ABOUT, name, command=["gatewise", "fit"])
+    assert opened(server, None, name).command == ("gatewise", "fit")
+    found.study.ask()
+    with found.lease(0):
+        pass
+    found.forget()
+    assert [*here.iterdir()] == []
+    with pytest.raises(OptionError, match="there is no study"):
+        opened(server, None, name)
 
 
 def test_another_worker_goes_on_with_what_was_given_up(server, name):

@@ -9,7 +9,7 @@ from study_in_memory import SPACE, VALIDATIONS, Curves, bowl, trials
 
 from gatewise.errors import OptionError
 from gatewise.tuning.points import SPREAD, next_point
-from gatewise.tuning.records import DEFAULT, FAILED, FINISHED, PAUSED, REPEAT, RUNGS, SEARCH, SECOND
+from gatewise.tuning.records import DEFAULT, FAILED, FINISHED, PAUSED, REPEAT, SEARCH, SECOND
 from gatewise.tuning.search import Limits, Told, promotable
 from gatewise.tuning.selection import REPEATS, finalists, select
 from gatewise.tuning.space import Knob, Space
@@ -74,7 +74,9 @@ def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path, m
 def test_a_trial_goes_on_only_among_the_better_half_of_its_rung(tmp_path, monkeypatch):
     curves = Curves(tmp_path, bowl)
     records = curves.search(monkeypatch, trials(30))
-    for rung in range(len(RUNGS)):
+    places = records[0].places
+    assert len(places) >= 2
+    for rung in range(len(places)):
         reached = [own for own in records if own.kind in (DEFAULT, SEARCH) and len(own.rungs) > rung]
         beyond = [own for own in reached if own.state == FINISHED or len(own.rungs) > rung + 1]
         best = sorted(own.rungs[rung] for own in reached)[: len(reached) // 2]
@@ -84,7 +86,7 @@ def test_a_trial_goes_on_only_among_the_better_half_of_its_rung(tmp_path, monkey
     assert records[0].state == FINISHED
     assert {own.state for own in records} == {PAUSED, FINISHED}
     shares = [share for _, share in curves.order if share < 1]
-    assert {*shares} <= {0.15, 0.25, 0.5}
+    assert {*shares} == {*places}  # which are shares after which the default has validated
 
 
 def test_the_best_are_repeated_and_the_default_as_often(tmp_path, monkeypatch):
@@ -138,7 +140,8 @@ def test_a_search_that_finds_nothing_new_ends(tmp_path, monkeypatch):
     curves = Curves(tmp_path, lambda setting, seed: len(setting["cell"]))
     records = curves.search(monkeypatch, trials(50), told=Notes(), space=space)
     assert {own.setting["cell"] for own in records} == {"lstm", "gru", "rnn"}
-    assert "converged" in notes[0]
+    assert [note for note in notes if "converged" in note] == notes[1:]
+    assert len(notes) == 2
 
 
 def test_a_default_outside_of_the_users_range_is_tried_all_the_same(tmp_path, monkeypatch):
@@ -184,15 +187,49 @@ def test_the_time_of_sessions_before_counts(tmp_path, monkeypatch):
     assert curves.now <= 1.05 * 600
 
 
-def test_a_time_shorter_than_the_default_is_refused(tmp_path, monkeypatch):
+def test_a_time_shorter_than_the_default_is_refused_before_an_estimate_is_told(tmp_path, monkeypatch):
     curves = Curves(tmp_path, bowl)
+    told = []
+
+    class Notes(Told):
+        def stands(self, record, standing):
+            told.append(standing.share)
+
     with pytest.raises(OptionError) as caught:
-        curves.search(monkeypatch, Limits(6.0, None))
+        curves.search(monkeypatch, Limits(6.0, None), told=Notes())
+    assert max(told) < 0.15  # by which share it is known
     assert str(caught.value).startswith(
         "minutes=0.1 is too short: the default alone takes about 0.17. Give at least 0.5;"
     )
     assert curves.now < 3
     assert curves.search(monkeypatch, trials(3))[0].state == FINISHED  # the study is unharmed
+
+
+@pytest.mark.parametrize("better", [False, True])
+def test_time_that_repeats_do_not_need_is_used(tmp_path, monkeypatch, better):
+    """Nothing is better than the default, or one setting is: then a trial more would not fit before the end."""
+
+    def loss(setting, seed):
+        away = abs(math.log(setting["learning_rate"] / 0.003)) + abs(setting["dropout"] - 0.3)
+        return 2 + (-1 if better and setting["dropout"] > 0.4 else away)
+
+    limits = Limits(400.0, None)
+    curves = Curves(tmp_path, loss)
+    records = curves.search(monkeypatch, limits)
+    assert bool(finalists(records)) == better
+    default = records[0].seconds
+    assert limits.seconds - 2.5 * default <= curves.now <= limits.seconds
+    if not better:
+        assert all(own.kind != REPEAT for own in records)
+
+
+@pytest.mark.parametrize("closing", [5.0, 80.0])
+def test_the_time_that_measuring_takes_is_left(tmp_path, monkeypatch, closing):
+    """As it was found out when the default ended."""
+
+    curves = Curves(tmp_path, bowl, closing=closing)
+    assert curves.search(monkeypatch, Limits(400.0, None))[0].closing == closing
+    assert 400 - closing - 2.5 * 10 <= curves.now <= 400 - closing
 
 
 def test_with_little_time_only_the_rate_is_searched(tmp_path, monkeypatch):
@@ -244,5 +281,5 @@ def test_points_follow_from_the_trials_alone(tmp_path, monkeypatch):
 def test_losses_at_rungs_are_those_of_the_curve(tmp_path, monkeypatch):
     [own, *_] = Curves(tmp_path, bowl).search(monkeypatch, trials(1))
     end = bowl(SPACE.default)
-    assert own.rungs == pytest.approx([end * (1 + 999 * (1 - share)) for share in (0.15, 0.25, 0.5)])
+    assert own.rungs == pytest.approx([end * (1 + 999 * (1 - share) ** 6) for share in own.places])
     assert math.isclose(own.score, end)

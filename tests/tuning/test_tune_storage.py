@@ -237,3 +237,27 @@ def test_of_workers_that_begin_a_study_at_once_the_first_says_what_it_is_of(here
         f"the study 's' was begun differently: seed was {seed} and is {1 - seed}. Give it the same again, or name "
         "another one"
     }
+
+
+def test_a_study_that_was_just_begun_is_forgotten(here):
+    found = opened("s", ABOUT, command=["gatewise", "fit"])
+    assert opened("s", None).command == found.command == ("gatewise", "fit")
+    found.study.ask()
+    with found.lease(0):
+        pass
+    opened("s", ABOUT).forget()  # who joined it does not
+    assert (here / "s").exists()
+    found.forget()
+    assert [*here.iterdir()] == []
+
+
+@pytest.mark.parametrize("how", ["ended", "run by somebody"])
+def test_a_study_in_which_something_was_found_is_not_forgotten(here, how):
+    found = opened("s", ABOUT)
+    trial = found.study.ask()
+    with opened("s", ABOUT).lease(0):
+        if how == "ended":
+            found.study.tell(trial, 0.5)
+        found.forget()
+    found = opened("s", None)
+    assert len(found.study.trials) == 1

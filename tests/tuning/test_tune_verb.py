@@ -4,19 +4,26 @@ import contextlib
 import json
 import re
 import shlex
+import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import gatewise
 from gatewise.bundle import load
 from gatewise.cli import main
+from gatewise.cli.tune import _without_password
 from gatewise.errors import DataError, OptionError
 from gatewise.tasks import fitting
 from gatewise.tasks.fitting import Prepared
-from gatewise.tuning import trials
+from gatewise.tuning import trials, tuned
+from gatewise.tuning.search import Limits
+from gatewise.tuning.storage import opened
+from gatewise.tuning.tuned import Tuning
 
+ASKED = {"limits": Limits(None, 1), "options": {}, "reading": {}, "ranges": {}}
 OPTIONS = {"hidden_size": 8, "epochs": 2, "batch_size": 4, "chunk_length": 32, "num_layers": 1, "weight_decay": 0.01}
 FLAGS = [word for name, value in OPTIONS.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
@@ -56,9 +63,10 @@ def test_the_command_that_it_prints_makes_the_same_model(studied, tmp_path):
     folder, printed = studied
     words = shlex.split(printed["command"])
     assert words[:3] == ["gatewise", "fit", "generate"]
-    words[words.index("-o") + 1] = str(tmp_path / "again.gatewise")
-    assert main([*words[1:], "--quiet"]) == 0
-    assert_same_model(tmp_path / "again.gatewise", folder / "m.gatewise")
+    model = tmp_path / "before.gatewise"
+    shutil.copyfile(folder / "m.gatewise", model)
+    assert main([*words[1:], "--quiet"]) == 0  # as it stands there, where the model is
+    assert_same_model(folder / "m.gatewise", model)
 
 
 def test_the_first_trial_is_what_fit_does(studied, text, tmp_path):
@@ -214,7 +222,84 @@ def test_what_is_wrong_is_told_in_a_line(text, tmp_path, monkeypatch, capsys, wo
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1
     assert told.lower() in said[0].lower()
-    assert [path.name for path in tmp_path.iterdir()] in ([], ["rhyme.tune"])
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_time_that_turns_out_too_short_leaves_no_study(text, tmp_path, monkeypatch):
+    """Where the first steps did not show it. One that was there before is kept."""
+    monkeypatch.setattr(tuned, "_ROUGHLY", 1e9)
+    with pytest.raises(OptionError, match="too short: the default alone takes"):
+        gatewise.tune("generate", [text], minutes=1e-4, storage=tmp_path / "s", **OPTIONS)
+    assert [*tmp_path.iterdir()] == []
+    opened(tmp_path / "s", Tuning.of("generate", [text], **{**ASKED, "options": OPTIONS}).document)
+    with pytest.raises(OptionError, match="too short"):
+        gatewise.tune("generate", [text], minutes=1e-4, storage=tmp_path / "s", **OPTIONS)
+    assert (tmp_path / "s" / "tune.json").exists()
+
+
+def test_with_a_time_limit_it_is_found_out_how_long_measuring_takes(text):
+    found = gatewise.tune("generate", [text], minutes=10, trials=1, **OPTIONS)
+    assert 0 < found.records[0].closing < 60
+    assert found.records[0].score == found.estimator_.outcome_.best_loss
+
+
+@pytest.mark.parametrize("how", ["changed", "gone"])
+def test_data_that_change_while_it_searches_harm_no_study(text, tmp_path, monkeypatch, how):
+    data, storage, run = tmp_path / "rhyme.txt", tmp_path / "s", trials.run
+    shutil.copyfile(text, data)
+
+    def changing(fit, space, records, record, *others):
+        if record.number == 2:
+            data.write_text(Path(text).read_text() + "Peter.") if how == "changed" else data.unlink()
+        run(fit, space, records, record, *others)
+
+    monkeypatch.setattr(trials, "run", changing)
+    told = "the data changed while the search runs" if how == "changed" else "no file or folder named"
+    with pytest.raises(DataError, match=told):
+        gatewise.tune("generate", [str(data)], trials=3, storage=storage, **OPTIONS)
+    monkeypatch.setattr(trials, "run", run)
+    shutil.copyfile(text, data)
+    found = gatewise.tune("generate", [str(data)], trials=3, storage=storage, **OPTIONS)
+    assert "failed" not in {row["state"] for row in found.trials}
+    whole = gatewise.tune("generate", [text], trials=3, **OPTIONS)
+    assert timeless(found.trials) == timeless(whole.trials)
+
+
+def test_series_of_which_too_few_steps_are_held_out_are_refused_with_what_to_do():
+    """What is advised is enough."""
+    waves = np.sin(np.arange(1200)[:, None] / 5)
+    with pytest.raises(DataError, match=r"1,200 normal steps 120 would be held out, and 500 are") as caught:
+        Tuning.of("detect", waves, **ASKED)
+    split = re.search(r"--split ([\d.]+),([\d.]+),([\d.]+)\)", str(caught.value))
+    assert Tuning.of("detect", waves, **{**ASKED, "options": {"split": tuple(map(float, split.groups()))}}).space
+    with pytest.raises(DataError, match=r"to choose by. Give normal series of their own"):
+        Tuning.of("detect", waves[:600], **ASKED)
+
+
+def test_a_search_from_a_model(text, tmp_path, capsys):
+    """The default is what `fit --from` does; sizes are the model's; a study of another model is refused."""
+    start = tmp_path / "start.gatewise"
+    gatewise.Generator(**OPTIONS).fit([text], output=start)
+    options = {name: value for name, value in OPTIONS.items() if name not in ("hidden_size", "num_layers")}
+    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    ask = ["tune", "generate", text, "--trials", "3", *words, "--from", str(start), "-o"]
+    assert main([*ask, str(tmp_path / "m.gatewise"), "--json", "--quiet"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    model = gatewise.Generator(**options).fit([text], start_from=start)
+    assert printed["trials"][0]["loss"] == model.outcome_.best_loss
+    assert "hidden_size" not in printed["trials"][0]
+    assert printed["trials"][0]["learning_rate"] == pytest.approx(model.outcome_.learning_rate)
+    shutil.copyfile(tmp_path / "m.gatewise", tmp_path / "n.gatewise")
+    assert main([*shlex.split(printed["command"])[1:], "--quiet"]) == 0
+    assert_same_model(tmp_path / "m.gatewise", tmp_path / "n.gatewise")
+    for wrong, told in (
+        ([*ask, str(start), "--force"], "is the model to go on from"),
+        ([*ask, "w.gatewise", "--search", "hidden_size=8..64"], "--hidden-size is that of the model to go on from"),
+        (["tune", "generate", text, *words, "-o", str(tmp_path / "m.gatewise"), "--force"], "begun differently"),
+    ):
+        capsys.readouterr()
+        assert main([*wrong, "--quiet"]) == 2
+        assert told in capsys.readouterr().err
 
 
 def test_a_study_of_other_options_or_data_is_refused_and_unharmed(studied, text, capsys, tmp_path):
@@ -273,7 +358,13 @@ def test_a_page_while_it_searches_and_of_the_study(text, tmp_path, capsys):
     assert "exists. Pass --force" in capsys.readouterr().err
     assert main(["tune", "show", str(tmp_path / "m.tune"), "--page", str(tmp_path / "t.html")]) == 0
     shown = json.loads(re.search(r'id="study">(.*?)</script>', (tmp_path / "t.html").read_text())[1])
-    assert (shown["title"], shown["task"], shown["command"]) == ("m", "generate", None)
+    assert (shown["title"], shown["task"], shown["command"]) == ("m", "generate", document["command"])
+
+
+def test_a_study_keeps_no_password():
+    url = "postgresql://me:se:cret@host/base?password=secret&table=t"
+    assert _without_password(url) == "postgresql://me@host/base?password=&table=t"
+    assert _without_password("a/b:c@d.csv") == "a/b:c@d.csv"
 
 
 def test_a_page_that_cannot_be_written_is_refused_before_the_search(text, tmp_path, capsys):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gatewise.tuning import workers
-from gatewise.tuning.workers import run_workers
+from gatewise.tuning.workers import REFUSED, run_workers
 
 # Stands for `gatewise`: notes its process, then does what its first word says.
 STANDS_IN = """
@@ -18,10 +18,13 @@ from gatewise.tuning.workers import tie; tie()
 import os, sys, time
 from pathlib import Path
 
-if sys.argv[1] == "wait":
+own = str(os.getpid())
+if sys.argv[1] in ("wait", "refuse"):
     try:
         Path(f"{os.getpid()}.begun").touch()
-        time.sleep(60)
+        while sys.argv[1] == "wait" or len(begun := sorted(Path().glob("*.begun"))) < 2 or begun[0].stem != own:
+            time.sleep(0.01)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted.", file=sys.stderr)
         Path(f"{os.getpid()}.stopped").touch()
@@ -70,6 +73,12 @@ def test_all_are_joined_and_shown(capfd):
 def test_one_that_fails_is_told_and_stops_no_other():
     assert run_workers(2, ["fail"]) == 3
     assert len(list(Path().glob("*.begun"))) == 2
+
+
+def test_one_that_refuses_the_command_stops_the_others():
+    assert run_workers(2, ["refuse"]) == REFUSED
+    assert len(list(Path().glob("*.begun"))) == 2
+    assert len(list(Path().glob("*.stopped"))) == 1
 
 
 def test_it_is_gatewise_that_runs(monkeypatch, capfd):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,33 +24,51 @@ fit = Group("task", "Train a model and save it as one file.", {task: f"gatewise.
 
 _FILES = "Files"
 _ONE = "File, folder or database URL."
-_OURS = {  # options that the command of every task has, whatever its estimator
-    "output": Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Model file to write. Default: NAME.gatewise.", rich_help_panel=_FILES),
-    ],
-    "force": Annotated[bool, typer.Option("--force", help="Replace the model file.", rich_help_panel=_FILES)],
-    "resume": Annotated[
-        bool,
-        typer.Option("--resume", help="Continue from the checkpoint beside the model file.", rich_help_panel=_FILES),
-    ],
-    "start_from": Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="Go on from this model, with its weights, sizes and vocabulary; see docs/transfer.md.",
-            rich_help_panel=_FILES,
-        ),
-    ],
-    "plot": Annotated[
-        Path | None, typer.Option(help="Draw the loss curve to this PNG or SVG file.", rich_help_panel=_FILES)
-    ],
-    "watch": Annotated[
-        Path | None,
-        typer.Option(help="Show the training, and what its layers do, in this HTML page.", rich_help_panel=_FILES),
-    ],
-    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")],
-    "json": Json,
+START_FROM = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        help="Go on from this model, with its weights, sizes and vocabulary; see docs/transfer.md.",
+        rich_help_panel=_FILES,
+    ),
+]
+_OURS = {  # options that the command of every task has, whatever its estimator -> annotation and default
+    "output": (
+        Annotated[
+            Path | None,
+            typer.Option("--output", "-o", help="Model file to write. Default: NAME.gatewise.", rich_help_panel=_FILES),
+        ],
+        None,
+    ),
+    "force": (
+        Annotated[bool, typer.Option("--force", help="Replace the model file.", rich_help_panel=_FILES)],
+        False,
+    ),
+    "resume": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--resume", help="Continue from the checkpoint beside the model file.", rich_help_panel=_FILES
+            ),
+        ],
+        False,
+    ),
+    "start_from": (START_FROM, None),
+    "plot": (
+        Annotated[
+            Path | None, typer.Option(help="Draw the loss curve to this PNG or SVG file.", rich_help_panel=_FILES)
+        ],
+        None,
+    ),
+    "watch": (
+        Annotated[
+            Path | None,
+            typer.Option(help="Show the training, and what its layers do, in this HTML page.", rich_help_panel=_FILES),
+        ],
+        None,
+    ),
+    "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")], False),
+    "json": (Json, False),
 }
 # Parameters of `fit` that this module sets itself.
 ABOUT_FIT = {"output", "resume", "progress", "verbose", "watch", "start_from", "sample_length"}
@@ -63,42 +82,82 @@ def __getattr__(task: str) -> Callable[..., None]:
 
 
 def _verb(task: str) -> Callable[..., None]:
-    """A function for typer that has the options of the task's estimator and of its `fit`."""
-    estimator = find(task)
-    mine = derived.of_task(estimator)
-    reading = derived.of_function(estimator.fit, _FILES, without=ABOUT_FIT)
-    parameters = {"data": inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, annotation=data_of(estimator))}
-    for name, annotation in _OURS.items():
-        default = None if name in ("output", "start_from", "plot", "watch") else False
-        parameters[name] = inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+    """`gatewise fit` of a task."""
+
+    def run(asked: Asked) -> None:
+        given = asked.given
+        train(
+            asked.estimator(**derived.read_task(asked.estimator, asked.of(asked.options))),
+            asked.estimator.data_at(asked.paths),
+            asked.target,
+            derived.read(asked.estimator.fit, asked.of(asked.reading)),
+            **{name: given[name] for name in _OURS if name != "output"},
         )
-    parameters |= {**reading, **mine}
+
+    return verb_of(
+        task,
+        _OURS,
+        """
+    Shows progress, and at the end the metrics next to simple baselines. Ctrl-C keeps the best model so far and a
+    checkpoint, from which `--resume` continues.
+    """,
+        run,
+    )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command asks of a task.
+
+    Attributes:
+        paths: DATA.
+        given: Values of all options, by name.
+        reading, options: Parameters of the task's `fit` and options of its estimator that the command has.
+    """
+
+    estimator: type[Any]
+    paths: list[str]
+    given: Mapping[str, Any]
+    reading: Mapping[str, inspect.Parameter]
+    options: Mapping[str, inspect.Parameter]
+
+    @property
+    def target(self) -> Path:
+        """The model file to write."""
+        return self.given["output"] or Path(f"{stem(self.paths[0])}.gatewise")
+
+    def of(self, names: Iterable[str]) -> dict[str, Any]:
+        return {name: self.given[name] for name in names}
+
+
+def verb_of(
+    task: str, ours: Mapping[str, tuple[Any, Any]], about: str, run: Callable[[Asked], None]
+) -> Callable[..., None]:
+    """A function for typer that has DATA and the options of a task: those of its estimator and of its `fit`.
+
+    Args:
+        ours: Options of the command itself: annotation and default. They come first, and instead of a task's own.
+        about: What it does, below the first line of the estimator's documentation.
+        run: Does it.
+    """
+    estimator = find(task)
+    options = {name: own for name, own in derived.of_task(estimator).items() if name not in ours}
+    reading = derived.of_function(estimator.fit, _FILES, without=ABOUT_FIT)
+    argument = typer.Argument(metavar="DATA", help=estimator.several_files or _ONE, show_default=False)
+    data = Annotated[list[str], argument] if estimator.several_files else Annotated[str, argument]
+    first = {"data": (data, inspect.Parameter.empty), **ours}
+    parameters = {
+        name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+        for name, (annotation, default) in first.items()
+    }
 
     def verb(**given: Any) -> None:
         paths = given["data"] if estimator.several_files else [given["data"]]
         refuse_models(paths)
-        options = derived.read_task(estimator, {name: given[name] for name in mine})
-        train(
-            estimator(**options),
-            estimator.data_at(paths),
-            given["output"] or Path(f"{stem(paths[0])}.gatewise"),
-            derived.read(estimator.fit, {name: given[name] for name in reading}),
-            **{name: given[name] for name in ("force", "resume", "start_from", "plot", "watch", "quiet", "json")},
-        )
+        run(Asked(estimator, paths, given, reading, options))
 
-    verb.__doc__ = f"""{inspect.cleandoc(estimator.__doc__ or "").partition(chr(10))[0]}
-
-    Shows progress, and at the end the metrics next to simple baselines. Ctrl-C keeps the best model so far and a
-    checkpoint, from which `--resume` continues.
-    """
-    return derived.with_parameters(verb, parameters.values())
-
-
-def data_of(estimator: type[Any]) -> Any:
-    """The annotation of DATA for a task."""
-    argument = typer.Argument(metavar="DATA", help=estimator.several_files or _ONE, show_default=False)
-    return Annotated[list[str], argument] if estimator.several_files else Annotated[str, argument]
+    verb.__doc__ = f"{inspect.cleandoc(estimator.__doc__ or '').partition(chr(10))[0]}\n{about}"
+    return derived.with_parameters(verb, {**parameters, **reading, **options}.values())
 
 
 def train(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +14,10 @@ import typer
 
 from ..errors import OptionError
 from ..files import only_run
-from ..tasks import TASKS, find
+from ..tasks import TASKS
 from . import fit as fitting
 from . import options as derived
-from .frame import Group, Json, note, refuse_models, result, words_given
+from .frame import Group, Json, note, result, words_given
 
 tune = Group(
     "task",
@@ -94,6 +95,7 @@ _OURS = {  # options that the command of every task has -> annotation and defaul
         ],
         None,
     ),
+    "start_from": (fitting.START_FROM, None),
     "force": (
         Annotated[bool, typer.Option("--force", help="Replace the model file.", rich_help_panel=_FILES)],
         False,
@@ -120,40 +122,35 @@ def __getattr__(task: str) -> Callable[..., None]:
 
 
 def _verb(task: str) -> Callable[..., None]:
-    """A function for typer that has the options of `gatewise fit` of the task, and those of a search."""
-    estimator = find(task)
-    data = fitting.data_of(estimator)
-    mine = {name: own for name, own in derived.of_task(estimator).items() if name not in _OURS}
-    reading = derived.of_function(estimator.fit, _FILES, without=fitting.ABOUT_FIT)
-    parameters = {"data": inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, annotation=data)}
-    for name, (annotation, default) in _OURS.items():
-        parameters[name] = inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
-        )
-    parameters |= {**reading, **mine}
+    """`gatewise tune` of a task."""
 
-    def verb(**given: Any) -> None:
-        paths = given["data"] if estimator.several_files else [given["data"]]
-        refuse_models(paths)
-        own = _named((*reading, *mine))
-        changed = {n: given[n] for n in (*reading, *mine) if n in own or given[n] != parameters[n].default}
+    def run(asked: fitting.Asked) -> None:
+        given, known = asked.given, {**asked.reading, **asked.options}
+        named, start = _named(known), given["start_from"]
+        changed = {name: given[name] for name in known if name in named or given[name] != known[name].default}
+        options = asked.of(name for name in asked.options if name in changed)
+        reading = derived.read(asked.estimator.fit, asked.of(asked.reading))
+        flags = _flags(changed if start is None else {**changed, "from": start})
         _tune(
             task,
-            estimator.data_at(paths),
-            given["output"] or Path(f"{fitting.stem(paths[0])}.gatewise"),
-            options=derived.read_task(estimator, {name: given[name] for name in mine if name in changed}),
-            reading=derived.read(estimator.fit, {name: given[name] for name in reading}),
-            command=["gatewise", "fit", task, *paths, *_flags(changed)],
-            **{name: given[name] for name in _OURS if name != "output"},
+            asked.estimator.data_at(asked.paths),
+            asked.target,
+            options=derived.read_task(asked.estimator, options),
+            reading={**reading, "start_from": start},
+            command=["gatewise", "fit", task, *asked.paths, *flags],
+            **{name: given[name] for name in _OURS if name not in ("output", "start_from")},
         )
 
-    verb.__doc__ = f"""{inspect.cleandoc(estimator.__doc__ or "").partition(chr(10))[0]}
-
+    return fitting.verb_of(
+        task,
+        _OURS,
+        """
     Tries options within a budget of time or trials, beginning with those of `gatewise fit`, and compares them on
     validation data alone. The best are repeated with other seeds; what is no better than chance is not taken. Options
     that are given are the same for all trials. Ctrl-C keeps the study, and the same command goes on with it.
-    """
-    return derived.with_parameters(verb, parameters.values())
+    """,
+        run,
+    )
 
 
 def _tune(
@@ -186,7 +183,7 @@ def _tune(
     from ..tuning.storage import opened
     from ..tuning.table import columns
     from ..tuning.tuned import Tuning, limits_of
-    from ..tuning.workers import run_workers
+    from ..tuning.workers import REFUSED, run_workers
 
     began = time.monotonic() - (passed or 0.0)
     limits, ranges = limits_of(minutes, trials, workers), _ranges(search)
@@ -206,10 +203,11 @@ def _tune(
     if page is not None:
         writable(page, force=True)
 
-    def again(found: Mapping[str, Any]) -> str:
-        return shlex.join([*command, *_flags(found), "-o", str(target)])
+    command = [*command, "-o", str(target), "--force"]  # the model will exist
+    again = partial(_fit_command, command)
+    kept = [_without_password(word) for word in command]  # in the study and its pages
 
-    tuning = Tuning.of(task, data, limits=limits, options=options, reading=reading, ranges=ranges)
+    tuning = Tuning.of(task, data, limits=limits, options=options, reading=reading, ranges=ranges, output=target)
     if dry:
         seconds = tuning.seconds_of_default()
         document = {"search": tuning.document["search"], "seconds_of_default": seconds}
@@ -219,17 +217,21 @@ def _tune(
     if not quiet and passed is None:
         note(space_text(tuning.space))
     try:
-        study = opened(storage or f"{target.with_suffix('')}.tune", tuning.document, target.with_suffix("").name)
+        place = storage or f"{target.with_suffix('')}.tune"
+        study = opened(place, tuning.document, target.with_suffix("").name, command=kept)
         if page is not None:
-            told = Drawn(told, page, tuning.space, Records(study), target.stem, task, again)
+            told = Drawn(told, page, tuning.space, Records(study), target.stem, task, partial(_fit_command, kept))
         if passed is not None:
             tuning.search(study, told, began=began)
             return
-        if workers > 1 and run_workers(workers, [*words_given, f"--passed={time.monotonic() - began:.1f}"]):
-            raise OptionError("a worker could not go on; what it said stands above. The study is kept")
+        if workers > 1 and (code := run_workers(workers, [*words_given, f"--passed={time.monotonic() - began:.1f}"])):
+            if code == REFUSED:
+                study.forget()
+            raise OptionError("a worker could not go on; what it said stands above")
         found = tuning.run(study, target, told, began=began)
     except KeyboardInterrupt:
-        note(f"interrupted. To go on: {shlex.join(['gatewise', *words_given])}")
+        if passed is None:
+            note(f"interrupted. To go on: {shlex.join(['gatewise', *words_given])}")
         raise typer.Exit(130) from None
     if table is not None:
         write_table(table, [columns(found.trials)])
@@ -279,7 +281,9 @@ def show(
         write_table(table, [columns(found)])
     if page is not None:
         title = Path(study).stem if name == "study" else name
-        write_page(page_of(document_of(space, records, title=title, task=storage.document["task"])), page)
+        command = partial(_fit_command, storage.command) if storage.command else None
+        about = document_of(space, records, title=title, task=storage.document["task"], command=command)
+        write_page(page_of(about), page)
     text = [space_text(space), counts_text(records), trials_text(space, records)]
     result("\n\n".join(text), {"search": storage.document["search"], "trials": found}, json)
 
@@ -302,6 +306,16 @@ def _named(options: Iterable[str]) -> set[str]:
     """Those that stand on the command line, if only with the value that they have anyway."""
     words = {word.partition("=")[0].replace("-", "_") for word in words_given if word.startswith("--")}
     return {name for name in options if not words.isdisjoint({f"__{name}", f"__no_{name}"})}
+
+
+def _without_password(word: str) -> str:
+    """A word of a command, which may be the URL of a database."""
+    return re.sub(r"([?&]password=)[^&]*", r"\1", re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", word))
+
+
+def _fit_command(command: Sequence[str], options: Mapping[str, Any]) -> str:
+    """A command of `gatewise fit`, with more options, as a shell reads it."""
+    return shlex.join([*command, *_flags(options)])
 
 
 def _flags(options: Mapping[str, Any]) -> list[str]:

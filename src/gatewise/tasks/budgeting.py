@@ -76,7 +76,7 @@ def fitted(
             prepared = sized()
             step, validation = _timed(estimator, prepared, seconds)
     expected = max(1, int((seconds - (time.monotonic() - started)) / step))
-    after = _rehearsed(estimator, prepared, min(expected, prepared.plan.steps))
+    after = rehearsed(estimator, prepared, min(expected, prepared.plan.steps))
     least = time.monotonic() - started + after + step * (1 + prepared.again) + validation
     if least > seconds and not resuming:
         raise OptionError(
@@ -167,7 +167,13 @@ def _few_steps(estimator: Fittable, prepared: Prepared, steps: int) -> tuple[flo
     return max(step, 1e-6), watch.validated - watch.steps[-1]
 
 
-def _rehearsed(estimator: Fittable, prepared: Prepared, steps: int) -> float:
+def needed(estimator: Fittable, prepared: Prepared) -> float:
+    """Seconds that training by the plan takes, roughly: as a few steps and a validation did, which are thrown away."""
+    step, validation = _few_steps(estimator, prepared, _STEPS)
+    return prepared.plan.steps * step + prepared.plan.steps // prepared.plan.evaluate_every * validation
+
+
+def rehearsed(estimator: Fittable, prepared: Prepared, steps: int) -> float:
     """Seconds that it takes to measure the network after training.
 
     Args:

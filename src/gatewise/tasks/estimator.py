@@ -90,8 +90,9 @@ class Estimator(CommonOptions, ABC):
     # The estimator's contract.
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Constructor options by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """Constructor options by name, as they were given, whatever a model that was gone on from decides of them."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return found | {name: given for name, (given, taken) in self._settled.items() if found[name] is taken}
 
     def set_params(self, **params: Any) -> Self:
         """Change options. OptionError for one that does not exist."""
@@ -101,10 +102,12 @@ class Estimator(CommonOptions, ABC):
                 refuse_old_name(name, known)
                 raise OptionError(suggest("option", name, known))
             setattr(self, name, value)
+        self._settled = {name: values for name, values in self._settled.items() if name not in params}
         return self
 
     def __repr__(self) -> str:
-        given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        defaults = {f.name: f.default for f in fields(self)}
+        given = {name: value for name, value in self.get_params().items() if value != defaults[name]}
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given.items())})"
 
     def summary(self) -> None:
@@ -265,7 +268,8 @@ class Estimator(CommonOptions, ABC):
     # Going on from a model; see `transfer`.
 
     _start: Start | None = None  # while `fit` runs
-    _settled: Mapping[str, Any] = MappingProxyType({})  # options that the last fit took from a model
+    # Options that the last fit took from a model: what was given, and what it took.
+    _settled: Mapping[str, tuple[Any, Any]] = MappingProxyType({})
     _kept: Kept | None = None
 
     def _settings_of(self, model: Any) -> dict[str, Any]:
@@ -360,9 +364,8 @@ class Estimator(CommonOptions, ABC):
 
         if given is self:
             given = copy(self)  # with the options that it has now
-        for name, value in self._settled.items():  # by an earlier fit
-            if getattr(self, name) is value:
-                setattr(self, name, type(self)().get_params()[name])
+        for name, value in self.get_params().items():  # what an earlier fit took is not taken by this one
+            setattr(self, name, value)
         self._settled, self._rate_factor, self._start = {}, 1.0, None
         if given is None:
             if self.freeze:
@@ -425,8 +428,9 @@ class Estimator(CommonOptions, ABC):
 
     def plain_options(self, **changed: Any) -> dict[str, Any]:
         """Options by name, as JSON holds them, some of them changed."""
-        options: dict[str, Any] = bundle.plain({**self.get_params(), "cell": self.find_cell().name, **changed})
-        return options
+        options = {f.name: getattr(self, f.name) for f in fields(self)}
+        plain: dict[str, Any] = bundle.plain({**options, "cell": self.find_cell().name, **changed})
+        return plain
 
     def word_vectors(self) -> tuple[Sequence[str], np.ndarray]:
         """The words that the network knows, and their embeddings, (n, E) float32: of the first of several networks or

@@ -29,7 +29,7 @@ from ..training.race import is_worth, steps_each
 from ..watch.advice import advice
 from ..watch.look import Look
 from .announcement import announcement, counted, listed, settings
-from .budgeting import ending, fitted, preset_of, used
+from .budgeting import ending, fitted, needed, preset_of, rehearsed, used
 from .options import IN_BFLOAT16, PRECISIONS, names
 from .prepared import Fittable as Fittable
 from .prepared import Prepared as Prepared
@@ -100,12 +100,18 @@ class Trial:
         seed: Of initial weights and draws, instead of the estimator's, which decides how data are split all the same.
         resume: Whether to go on from its checkpoint.
         halts: See `training.train`.
+        checks: Called with what was prepared and the digest of the model that is gone on from, if any is, before
+            anything is trained.
+        measured: Called at the end, if given, with the seconds that measuring such a model takes. It is measured once
+            for that, with the test part, and its figures are thrown away.
     """
 
     path: Path
     seed: int
     resume: bool
     halts: Callable[[float, float], bool]
+    checks: Callable[[Prepared, str | None], None]
+    measured: Callable[[float], None] | None = None
 
 
 def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run: Run) -> None:
@@ -170,12 +176,37 @@ def _beginning(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]
     return ready
 
 
-def look(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]]) -> tuple[Prepared, int]:
-    """How an estimator understands its data and is sized, and the threads that it would train with."""
+@dataclass(frozen=True)
+class Looked:
+    """How an estimator understands its data and is sized.
+
+    Attributes:
+        threads: That it would train with.
+        seconds: That training would take, roughly; None if that was not asked, or nothing is held out.
+        start: Digest of the model that it goes on from, if it does.
+        settled: Options whose value that model decides.
+    """
+
+    prepared: Prepared
+    threads: int
+    seconds: float | None
+    start: str | None
+    settled: frozenset[str]
+
+
+def look(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], timed: bool) -> Looked:
+    """Prepare a fit, and train at most for the few steps that are timed."""
     estimator.check()
     estimator.choose_preset(None)
     with _own_threads(estimator):
-        return _beginning(estimator, prepare)(), torch.get_num_threads()
+        prepared = _beginning(estimator, prepare)()
+        seconds = needed(estimator, prepared) if timed and prepared.held_out else None
+        settled = frozenset(estimator._settled)
+        return Looked(prepared, torch.get_num_threads(), seconds, _digest_of_start(estimator), settled)
+
+
+def _digest_of_start(estimator: Fittable) -> str | None:
+    return None if estimator._start is None else estimator._start.digest
 
 
 def attempt(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], trial: Trial) -> Outcome:
@@ -189,11 +220,12 @@ def attempt(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], 
     estimator.choose_preset(None)
     with _own_threads(estimator):
         prepared = _beginning(estimator, prepare)()
+        trial.checks(prepared, _digest_of_start(estimator))
         estimator.model_ = built(trial.seed, prepared.build)
         identity = _identity(estimator, prepared)
         if trial.seed != estimator.seed:
             identity["trial_seed"] = trial.seed
-        return train(
+        outcome = train(
             estimator.model_,
             prepared.training,
             prepared.validation,
@@ -205,6 +237,10 @@ def attempt(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], 
             halts=trial.halts,
             held_out=prepared.held_out,
         )
+        if trial.measured is not None and outcome.reason in ("finished", "early stop"):
+            again = prepared.again * outcome.seconds  # what measuring trains anew, of which a few steps are rehearsed
+            trial.measured(rehearsed(estimator, prepared, outcome.step) + again)
+        return outcome
 
 
 @contextmanager

@@ -33,6 +33,7 @@ class Fittable(Protocol):
     history_: dict[str, list[float]]
     advice_: list[Advice]
     _start: Start | None
+    _settled: Mapping[str, tuple[Any, Any]]
     _kept: Kept | None
 
     def check(self) -> None: ...
@@ -64,6 +65,7 @@ class Prepared:
         understood: How the data were understood, by what is told: "target", "inputs", "parts".
         validated: What validation measures, where that is not the loss.
         held_out: Whether the validation data are no training data.
+        too_few: If they are training data for want of others: why, and what to do.
         on_evaluation: See `training.train`.
         again: Steps that `measure` trains for each step of training.
         pretrained: What embeddings begin as, if not as random numbers.
@@ -82,6 +84,7 @@ class Prepared:
     understood: Mapping[str, str]
     validated: str | None = None
     held_out: bool = True
+    too_few: str = ""
     on_evaluation: Callable[[int], str | None] | None = None
     settle: Callable[[], None] = lambda: None
     again: float = 0.0

@@ -179,11 +179,11 @@ def _listed(names: Sequence[str], mark: str = ", ") -> str:
     return mark.join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
-def settle(estimator: Any, start: Start) -> dict[str, Any]:
+def settle(estimator: Any, start: Start) -> dict[str, tuple[Any, Any]]:
     """Give the options that decide the shapes of weights the values of a model, where they were left open.
 
     Returns:
-        Those that were given a value.
+        Those that were given a value: what they were before, and that value.
 
     Raises:
         OptionError: One was given that contradicts the model.
@@ -194,7 +194,7 @@ def settle(estimator: Any, start: Start) -> dict[str, Any]:
         given = getattr(estimator, name)
         if _plain(given, value) == _plain(defaults[name], value) or given is None:
             setattr(estimator, name, value)
-            taken[name] = value
+            taken[name] = (given, value)
         elif value is not None and _plain(given, value) != _plain(value, value):
             shown, held = (getattr(own, "name", own) for own in (given, value))
             raise OptionError(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .records import RUNGS, Record
+from .records import Record
 from .space import Knob, Space
 
 ENOUGH = 20  # trials, with fewer of which nothing is said
@@ -75,21 +75,15 @@ def compared(records: Sequence[Record]) -> list[Record]:
     Trials are ordered by their losses at the first rung. Of these, the ones that reached the next rung change places
     among themselves by their losses there, and so on: only losses after equal shares of a plan are compared.
     """
-    order = [own for own in records if own.counts and own.rungs and all(map(math.isfinite, own.rungs))]
-    for rung in range(len(RUNGS) + 1):
-        places = [place for place, own in enumerate(order) if _reached(own, rung)]
-        there = sorted((order[place] for place in places), key=lambda own: _loss(own, rung))
+    order = [own for own in records if own.counts and (own.rungs or own.finished)]
+    order = [own for own in order if all(map(math.isfinite, (*own.rungs, own.score)))]
+    rungs = max((len(own.rungs) for own in order), default=0)
+    for rung in range(rungs + 1):
+        places = [place for place, own in enumerate(order) if rung < len(own.rungs) or (rung == rungs and own.finished)]
+        there = sorted((order[place] for place in places), key=lambda own: (*own.rungs, own.score)[rung])
         for place, own in zip(places, there, strict=True):
             order[place] = own
     return order
-
-
-def _reached(record: Record, rung: int) -> bool:
-    return len(record.rungs) > rung if rung < len(RUNGS) else record.finished
-
-
-def _loss(record: Record, rung: int) -> float:
-    return record.rungs[rung] if rung < len(RUNGS) else record.score
 
 
 def _basis(knob: Knob, values: Sequence[object]) -> Array:

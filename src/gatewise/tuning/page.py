@@ -44,6 +44,7 @@ class Drawn(Told):
     ):
         self._told, self._page, self._space, self._records = told, page, space, records
         self._title, self._task, self._command = title, task, command
+        self._fails = False
 
     def note(self, text: str) -> None:
         self._told.note(text)
@@ -64,7 +65,13 @@ class Drawn(Told):
 
     def _write(self) -> None:
         about = document_of(self._space, self._records.all(), title=self._title, task=self._task, command=self._command)
-        write_page(page_of(about), self._page)
+        try:
+            write_page(page_of(about), self._page)
+        except OSError as error:  # the search is worth more than its picture, which is drawn again after the next trial
+            if not self._fails:
+                why = error.strerror or error
+                self._told.note(f"the page '{self._page}' cannot be written: {why}. The search goes on without it.")
+            self._fails = True
 
 
 def write_page(text: str, page: str | Path) -> None:

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .records import DEFAULT, FAILED, FINISHED, RUNGS, SEARCH, Record
+from .records import DEFAULT, FAILED, FINISHED, SEARCH, Record
 from .space import RATE, Setting, Space
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _study_of(space: Space, records: Sequence[Record]) -> optuna.Study:
                 value=own.score if own.state == FINISHED else None,
                 params={name: own.setting[name] for name in distributions},
                 distributions=distributions,
-                intermediate_values=dict(enumerate(own.rungs[: len(RUNGS)])),
+                intermediate_values=dict(enumerate(own.rungs)),
             )
         )
     return study

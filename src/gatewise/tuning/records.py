@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import rungs
+from .rungs import Curve
 from .storage import Storage
-
-RUNGS = (0.125, 0.25, 0.5)  # shares of its plan after which a trial has to be among the better half to go on
 
 DEFAULT, SECOND, SEARCH, REPEAT = "default", "default again", "search", "repeat"
 RUNNING, PAUSED, FINISHED, FAILED = "running", "paused", "finished", "failed"
 
 _DUPLICATE = "another worker has begun it"  # why a trial failed that was never run
 _PAUSED, _WHY, _FIGURES = "paused", "why", "figures"  # names of what a trial notes
+_PLACES = "places"  # among the figures of the default: where the study has its rungs
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,15 @@ class Record:
         state: "running", "paused" at a rung, "finished" or "failed".
         setting: Values by knob.
         seed: Of its weights and draws.
-        rungs: Best validation loss until each rung that it reached, in the order of `RUNGS`.
+        rungs: Best validation loss until each rung that it reached.
         share: Of its plan, what is done.
         score: Best validation loss so far; NaN before the first.
         seconds: That it ran, reading the data included.
         step: Of the best validation; known at the end.
         why: What it failed of.
+        places: The rungs that it reached, as shares of its plan.
+        curve: Share of its plan and best validation loss so far, after each validation.
+        closing: Of the default, seconds that measuring such a model takes; None if that is not known.
     """
 
     number: int
@@ -48,6 +52,9 @@ class Record:
     seconds: float = 0.0
     step: int = 0
     why: str = ""
+    places: tuple[float, ...] = ()
+    curve: Curve = ()
+    closing: float | None = None
 
     @property
     def finished(self) -> bool:
@@ -72,7 +79,9 @@ class Records:
     _trials: dict[int, Any] = field(default_factory=dict)  # Optuna's, of those that this process runs
 
     def all(self) -> list[Record]:
-        return [_record(trial) for trial in self.storage.study.get_trials(deepcopy=False) if "kind" in trial.user_attrs]
+        trials = [trial for trial in self.storage.study.get_trials(deepcopy=False) if "kind" in trial.user_attrs]
+        places = _places(trials)
+        return [_record(trial, places) for trial in trials]
 
     def of(self, number: int) -> Record:
         return next(record for record in self.all() if record.number == number)
@@ -93,13 +102,17 @@ class Records:
         return own.number
 
     def note(self, number: int, figures: Mapping[str, Any], paused: bool = False) -> None:
-        """Keep how far a trial is; see `Record`."""
+        """Keep how far a trial is: "share", "score", "curve", "seconds", "step" and "closing" as in `Record`."""
         trial = self._trial(number)
         trial.set_user_attr(_FIGURES, {**trial.user_attrs.get(_FIGURES, {}), **figures})
         if trial.user_attrs.get(_PAUSED, False) != paused:
             trial.set_user_attr(_PAUSED, paused)
 
     def finish(self, number: int, score: float) -> None:
+        """Its curve was noted. That of the default decides where the study has its rungs, once and for all."""
+        figures = self._trial(number).user_attrs[_FIGURES]
+        if self.of(number).kind == DEFAULT and not _was_begun_before(figures):
+            self.note(number, {_PLACES: list(rungs.places(figures["curve"]))})
         self.storage.study.tell(number, score)
 
     def fail(self, number: int, why: str) -> None:
@@ -123,12 +136,26 @@ class Records:
         return self._trials[number]
 
 
-def _record(trial: Any) -> Record:
+def _places(trials: Sequence[Any]) -> tuple[float, ...]:
+    """The rungs of a study; none are known until its default has ended."""
+    defaults = (trial for trial in trials if trial.user_attrs["kind"] == DEFAULT and trial.state.name != "FAIL")
+    figures: Mapping[str, Any] = next((trial.user_attrs.get(_FIGURES, {}) for trial in defaults), {})
+    return rungs.BEFORE if _was_begun_before(figures) else tuple(figures.get(_PLACES, ()))
+
+
+def _was_begun_before(figures: Mapping[str, Any]) -> bool:
+    """Whether a trial noted what trials did when all studies had the same rungs: losses there, and no curve."""
+    return "rungs" in figures
+
+
+def _record(trial: Any, places: Sequence[float]) -> Record:
     about = trial.user_attrs
     figures = {**about.get(_FIGURES, {})}
     states = {"COMPLETE": FINISHED, "FAIL": FAILED}
     state = states.get(trial.state.name, PAUSED if about.get(_PAUSED) else RUNNING)
-    figures["rungs"] = tuple(figures.get("rungs", ()))
+    figures.pop(_PLACES, None)
+    curve, known = figures.pop("curve", []), figures.pop("rungs", [])
+    reached = (*known, *rungs.losses(curve, places[len(known) :]))
     return Record(
         number=trial.number,
         kind=about["kind"],
@@ -136,5 +163,8 @@ def _record(trial: Any) -> Record:
         setting=dict(about["setting"]),
         seed=about["seed"],
         why=about.get(_WHY, ""),
+        places=tuple(places[: len(reached)]),
+        rungs=reached,
+        curve=curve,
         **figures,
     )

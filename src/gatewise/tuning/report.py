@@ -11,6 +11,8 @@ from .selection import Selection, repeats_of
 from .space import Space
 
 _SHOWN = 10  # best settings that are listed
+# Of the time of the default what a trial takes, as replayed (docs/tune.md): many end at a rung, wide ones take longer.
+_SHARE = 0.67
 
 
 def settings_text(values: Mapping[str, Any]) -> str:
@@ -83,14 +85,23 @@ def verdict(found: Selection) -> str:
     )
 
 
+def rungs_text(places: Sequence[float]) -> str:
+    """Where trials pause that are behind, once it is known."""
+    if not places:
+        return "the default learns so late that no trial is paused on its way"
+    shares = " and ".join(filter(None, [", ".join(f"{place:.0%}" for place in places[:-1]), f"{places[-1]:.0%}"]))
+    return f"trials are compared after {shares} of their steps, as the default learns"
+
+
 def estimate_text(default_seconds: float, seconds: float | None) -> str:
     """The default takes 2.1 min here: about 14 trials in 30 min."""
     text = f"the default takes {time_text(default_seconds)} here"
     if seconds is None:
         return text
-    # As replayed (docs/tune.md): a trial takes two thirds of the default's time on average, for many end at a rung, but
-    # wide networks take longer. Repeats take a quarter of it all.
-    trials = 0.75 * seconds / default_seconds / 0.67
+    if seconds < default_seconds:
+        return f"{text}, longer than the {time_text(seconds)} that there are"
+    # Repeats take a quarter of it all. Where the rungs are is not known yet.
+    trials = 0.75 * seconds / default_seconds / _SHARE
     return f"{text}: about {trials:.0f} trials in {time_text(seconds)}, and repeats of the best"
 
 

@@ -17,7 +17,9 @@ from statistics import fmean
 from ..errors import OptionError
 from . import trials
 from .points import next_point
-from .records import DEFAULT, FAILED, FINISHED, PAUSED, REPEAT, RUNGS, RUNNING, SEARCH, SECOND, Record, Records
+from .records import DEFAULT, FAILED, FINISHED, PAUSED, REPEAT, RUNNING, SEARCH, SECOND, Record, Records
+from .report import rungs_text
+from .rungs import is_at
 from .selection import REPEATS, default_of, finalists, repeats_of
 from .space import RATE, Setting, Space
 from .trials import Fit, Pace, Standing, drop_checkpoint
@@ -26,6 +28,7 @@ _MOST_RESERVED = 0.25  # of the time, for repeats
 _SHORT = 3  # with less time than so many times the default's, only the rate is searched
 _TOO_SLOW = 4.0  # times the default's seconds: a trial that would take longer is given up,
 _MOST_OF_ALL = 0.25  # or longer than this part of the time, as it could not be repeated
+_MEASURING = 0.2  # of the default's seconds, what measuring takes where that was not found out
 _WAIT = 1.0  # seconds between two looks at what other workers do
 
 
@@ -42,6 +45,20 @@ class Limits:
     seconds: float | None
     trials: int | None
     workers: int = 1
+
+
+class TooShort(OptionError):  # noqa: N818 - it reads as what happened
+    """The time is not enough for the default alone.
+
+    Args:
+        given, needed: Seconds that there are, and that the default takes.
+    """
+
+    def __init__(self, given: float, needed: float):
+        super().__init__(
+            f"minutes={given / 60:.3g} is too short: the default alone takes about {needed / 60:.2g}. Give at least "
+            f"{_SHORT * needed / 60:.2g}; or less to learn, by epochs or a smaller preset"
+        )
 
 
 class Told:
@@ -87,18 +104,29 @@ class Search:
         self.seed = int(fit.estimator.seed)
         self._preparing, self._clock = preparing, clock
         self._pace = Pace()  # of the default
-        spent = sum(own.seconds for own in records.all()) / limits.workers  # in sessions before this one
+        self._converged = False
+        before = records.all()
+        spent = sum(own.seconds + (own.closing or 0.0) for own in before) / limits.workers  # in earlier sessions
         self._end = None if limits.seconds is None else began - spent + limits.seconds
 
     def run(self) -> None:
-        """Try settings until the time or the number of trials is up, then repeat the best."""
+        """Try settings until the time or the number of trials is up, then repeat the best; and again, as long as there
+        is time that the repeats did not need."""
         try:
-            while (number := self._next()) is not None:
-                self._run(number)
-            while (number := self._next_repeat()) is not None:
-                self._run(number)
+            ran = True
+            while ran:
+                ran = self._run_all(self._next)
+                ran = self._run_all(self._next_repeat) and ran
         finally:
             self.told.close()
+
+    def _run_all(self, following: Callable[[], int | None]) -> bool:
+        """Run the trials that this gives until it gives none. Whether there was one."""
+        ran = False
+        while (number := following()) is not None:
+            self._run(number)
+            ran = True
+        return ran
 
     # Time
 
@@ -112,16 +140,18 @@ class Search:
         default = default_of(records)
         if self._end is None or self.limits.seconds is None or default is None or not default.finished:
             return self.left
-        best = next(iter(finalists(records)), default)  # the default stands for whoever comes to be the best
-        repeats = sum(own.seconds * (REPEATS - len(repeats_of(own, records))) for own in (best, default))
-        reserved = min(repeats / self.limits.workers, _MOST_RESERVED * self.limits.seconds)
-        if not repeats_of(best, records):
-            reserved = max(reserved, best.seconds)
+        best = next(iter(finalists(records)), None)
+        # Where nothing is better yet, the default stands for what comes to be the best, and one repeat is waited for.
+        repeats, least = default.seconds, default.seconds
+        if best is not None:
+            repeats = sum(own.seconds * (REPEATS - len(repeats_of(own, records))) for own in (best, default))
+            least = 0.0 if repeats_of(best, records) else best.seconds
+        reserved = max(least, min(repeats / self.limits.workers, _MOST_RESERVED * self.limits.seconds))
         return self.left - reserved - self._closing(default)
 
     def _closing(self, default: Record) -> float:
-        """Seconds that loading and measuring the found model takes, about."""
-        return self._preparing + 0.2 * default.seconds
+        """Seconds that loading and measuring the found model takes, about: as it was found out of the default."""
+        return self._preparing + (_MEASURING * default.seconds if default.closing is None else default.closing)
 
     # Which trial is next
 
@@ -143,7 +173,9 @@ class Search:
             elif self.limits.trials is not None and _tried(records) >= self.limits.trials:
                 return None
             elif (point := self._point(records, default)) is None:
-                self.told.note("the search has converged: it finds no setting that was not tried yet.")
+                if not self._converged:
+                    self.told.note("the search has converged: it finds no setting that was not tried yet.")
+                self._converged = True
                 return None
             else:
                 number = self.records.add(SEARCH, point, self.seed)
@@ -153,7 +185,8 @@ class Search:
     def _least(self, records: Sequence[Record]) -> float:
         """Seconds without which no trial is worth beginning: those of the first rung."""
         known = [own.seconds / own.share for own in records if own.share]
-        return RUNGS[0] * fmean(known) if known else 0.0
+        first = next((own.places[0] for own in records if own.places), 1.0)
+        return first * fmean(known) if known else 0.0
 
     def _abandoned(self, records: Sequence[Record]) -> int | None:
         """A trial whose worker is dead, which this process now has."""
@@ -232,6 +265,8 @@ class Search:
 
             def halts(standing: Standing) -> bool:
                 nonlocal slow
+                if record.kind == DEFAULT:
+                    self._check_time(standing)
                 self.told.stands(record, standing)
                 pace.stands(standing)
                 slow = record.kind == SEARCH and self._is_too_slow(pace, default_of(self.records.all()))
@@ -244,19 +279,21 @@ class Search:
                 self.records.fail(number, "it would take too much of the time to be worth it")
             ended = self.records.of(number)
         self.told.ends(ended)
+        if ended.kind == DEFAULT:
+            self.told.note(rungs_text(ended.places))
         self._sweep()
 
     def _halts(self, record: Record, standing: Standing) -> bool:
         """Whether a trial pauses after a validation."""
         if record.kind == DEFAULT:
-            self._check_time(standing)
             return False
         if record.kind != SEARCH:
             return self.left <= 0
         records = self.records.all()
         if self._left_for_trials(records) <= 0:
             return True
-        return standing.reached and not is_ahead(record, records)
+        own = next(own for own in records if own.number == record.number)
+        return is_at(own.curve, own.places) and not is_ahead(own, records)
 
     def _is_too_slow(self, pace: Pace, default: Record | None) -> bool:
         """Whether a trial would take more of the time than any setting is worth."""
@@ -265,17 +302,11 @@ class Search:
         return pace.seconds > max(default.seconds, min(_TOO_SLOW * default.seconds, _MOST_OF_ALL * self.limits.seconds))
 
     def _check_time(self, standing: Standing) -> None:
-        """OptionError if the default alone would take longer than there is time."""
+        """TooShort if the default alone would take longer than there is time."""
         self._pace.stands(standing)
         needed = self._pace.seconds
-        if self.limits.seconds is None or needed is None:
-            return
-        if needed - standing.seconds > self.left:
-            minutes, given = needed / 60, self.limits.seconds / 60
-            raise OptionError(
-                f"minutes={given:.3g} is too short: the default alone takes about {minutes:.2g}. Give at least "
-                f"{_SHORT * minutes:.2g}; or less to learn, by epochs or a smaller preset, and another storage"
-            )
+        if self.limits.seconds is not None and needed is not None and needed - standing.seconds > self.left:
+            raise TooShort(self.limits.seconds, needed)
 
     def _sweep(self) -> None:
         """Remove checkpoints that nothing goes on from: of finished trials, all but the best and the default's."""
@@ -288,8 +319,7 @@ class Search:
 
 def is_ahead(record: Record, records: Sequence[Record]) -> bool:
     """Whether a trial is among the better half of those that reached its last rung."""
-    own = next(other for other in records if other.number == record.number)
-    return bool(own.rungs) and own.number in _better_half(records, len(own.rungs) - 1)
+    return bool(record.rungs) and record.number in _better_half(records, len(record.rungs) - 1)
 
 
 def promotable(records: Sequence[Record]) -> list[Record]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,12 +45,15 @@ class Storage:
         study: Optuna's study, to be minimised.
         folder: The files of trial N are in `folder/trials/N/`.
         document: What the study is of.
+        command: That it was begun with, up to its options, as words; () if it was begun in Python.
     """
 
     study: optuna.Study
     folder: Path
     document: dict[str, Any]
+    command: tuple[str, ...]
     _leases: Leases
+    _begun: bool  # by this opening
 
     def lease(self, number: int) -> AbstractContextManager[None]:
         """Say inside the block that this process runs a trial that it asked for or took.
@@ -77,6 +81,23 @@ class Storage:
         """Inside the block a database that is lost is a `TrainingError` in one line; a full disk stays an OSError."""
         return self._leases.failures_told()
 
+    def forget(self) -> None:
+        """Remove the study if this opening has begun it, no trial of it has ended, and nobody runs one."""
+        import optuna
+        from optuna.trial import TrialState
+
+        ended = any(trial.state != TrialState.RUNNING for trial in self.study.get_trials(deepcopy=False))
+        if not self._begun or ended or {*self._running()} != {*self.abandoned()}:
+            return
+        with _quietly():
+            optuna.delete_study(study_name=self.study.study_name, storage=self.study._storage)
+        for name in os.listdir(self.folder):
+            if name.startswith(_OURS):
+                path = self.folder / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with suppress(OSError):  # there is something else in it
+            self.folder.rmdir()
+
     def _running(self) -> list[int]:
         from optuna.trial import TrialState
 
@@ -88,6 +109,7 @@ def opened(
     document: dict[str, Any] | None,
     name: str = "study",
     *,
+    command: Sequence[str] = (),
     beat: float = BEAT,
     grace: float = GRACE,
 ) -> Storage:
@@ -98,6 +120,7 @@ def opened(
         document: What it is of, as plain JSON values: data, options, version. None: whatever it is of, of a study
             that exists.
         name: The study's name in a database; the files of its trials are then in the folder NAME.tune.
+        command: To be kept in a new study, see `Storage`.
         beat: Seconds between two signs of life of a worker.
         grace: Seconds of silence after which a worker's trial is abandoned. The same for all workers.
 
@@ -114,8 +137,10 @@ def opened(
         if url is None:
             _check(folder, said)
             folder.mkdir(parents=True, exist_ok=True)
-            study, about = _joined(journal.opened(folder / _JOURNAL), "study", said, folder, f"'{folder}'")
-            return Storage(study, folder, about["document"], FolderLeases(folder / _TRIALS, beat, grace))
+            storage = journal.opened(folder / _JOURNAL)
+            study, about, begun = _joined(storage, "study", said, folder, f"'{folder}'", command)
+            leases: Leases = FolderLeases(folder / _TRIALS, beat, grace)
+            return Storage(study, folder, about["document"], tuple(about.get("command", ())), leases, begun)
 
         from .database import Database
 
@@ -123,8 +148,9 @@ def opened(
         if said is not None:
             _check(folder, said)
         with database.opening() as storage:
-            study, about = _joined(storage, name, said, folder, f"'{name}' in {database.name}")
-        return Storage(study, folder, about["document"], database.leases(about["study"], beat, grace))
+            study, about, begun = _joined(storage, name, said, folder, f"'{name}' in {database.name}", command)
+        leases = database.leases(about["study"], beat, grace)
+        return Storage(study, folder, about["document"], tuple(about.get("command", ())), leases, begun)
 
 
 def _check(folder: Path, said: dict[str, Any] | None) -> None:
@@ -141,9 +167,9 @@ def _check(folder: Path, said: dict[str, Any] | None) -> None:
 
 
 def _joined(
-    storage: BaseStorage, name: str, said: dict[str, Any] | None, folder: Path, where: str
-) -> tuple[optuna.Study, dict[str, Any]]:
-    """The study, made if it is not there, and what it is of. Its folder is made to say the same.
+    storage: BaseStorage, name: str, said: dict[str, Any] | None, folder: Path, where: str, command: Sequence[str]
+) -> tuple[optuna.Study, dict[str, Any], bool]:
+    """The study, made if it is not there, what it is of, and whether it was made. Its folder is made to say the same.
 
     Args:
         where: The study in messages.
@@ -158,10 +184,11 @@ def _joined(
             raise OptionError(_other_files(folder, where))
         study = optuna.create_study(study_name=name, storage=storage, direction="minimize", load_if_exists=True)
         about = study.user_attrs.get(_KEY)
+        begun = about is None
         if about is None:
             if said is None or study.get_trials(deepcopy=False):
                 raise OptionError(f"the study {where} was not made by Gatewise. Name another one")
-            about = {"format": _FORMAT, "study": secrets.token_hex(8), "document": said}
+            about = {"format": _FORMAT, "study": secrets.token_hex(8), "document": said, "command": list(command)}
             study.set_user_attr(_KEY, about)
         _require_same(about, said, where)
         if of_files is None:
@@ -169,7 +196,7 @@ def _joined(
                 temporary.write_text(json.dumps(about, indent=1), encoding="utf-8")
         elif of_files["study"] != about["study"]:
             raise OptionError(_other_files(folder, where))
-    return study, about
+    return study, about, begun
 
 
 def _other_files(folder: Path, where: str) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .records import RUNGS, Record
+from .records import Record
 from .space import Space
 
 Row = dict[str, Any]
@@ -17,9 +17,9 @@ def rows(space: Space, records: Sequence[Record]) -> list[Row]:
 
     Returns:
         By name: "trial", its number; "kind", "state" and "why", see `Record`; "seed"; each knob with its value; each
-        option that a knob became, if it became another one, as "fit NAME"; "loss at 1/8" and so on, the best validation
-        loss until this share of its plan; "loss", the best of all; "share" of the plan that is done; "step" of the best
-        validation; "seconds". None where there is nothing.
+        option that a knob became, if it became another one, as "fit NAME"; "loss at 0.25" and so on, the best
+        validation loss until this share of its plan, a rung of the study; "loss", the best of all; "share" of the plan
+        that is done; "step" of the best validation; "seconds". None where there is nothing.
     """
     return [_row(space, record) for record in records]
 
@@ -28,7 +28,6 @@ def _row(space: Space, record: Record) -> Row:
     options = space.options(record.setting)
     became = {f"fit {name}": options.get(name, record.setting[name]) for name in space.default}
     changed = {name: value for name, value in became.items() if value != record.setting[name.removeprefix("fit ")]}
-    rungs = dict(zip(RUNGS, record.rungs, strict=False))
     return {
         "trial": record.number,
         "kind": record.kind,
@@ -36,7 +35,7 @@ def _row(space: Space, record: Record) -> Row:
         "seed": record.seed,
         **record.setting,
         **changed,
-        **{f"loss at 1/{round(1 / share)}": rungs.get(share) for share in RUNGS},
+        **{f"loss at {share:.3g}": loss for share, loss in zip(record.places, record.rungs, strict=True)},
         "loss": None if math.isnan(record.score) else record.score,
         "share": round(record.share, 4),
         "step": record.step or None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..bundle import checkpoint_of
 from ..errors import DataError, OptionError, ShapeError
-from .records import DEFAULT, RUNGS, Record, Records
+from .records import DEFAULT, Record, Records
 from .space import Space
 
 if TYPE_CHECKING:
     from ..tasks.estimator import Estimator
-    from ..tasks.fitting import Prepared
+    from ..tasks.fitting import Looked, Prepared
 
 MODEL = "model.gatewise"  # beside which a trial's checkpoint and history stand
 
@@ -28,24 +29,49 @@ class Fit:
     Attributes:
         estimator: With the options that are not searched.
         data, y: Of `fit`.
-        reading: Its further arguments, which say how data are read.
+        reading: Its further arguments, which say how data are read, and from which model it goes on.
+        known: What the data were when the search began, see `known_of`; None: that is not known yet.
+        measures: Whether to find out at the end of the default how long it takes to measure a model.
     """
 
     estimator: Estimator
     data: Any
     y: Any
     reading: Mapping[str, Any]
+    known: Mapping[str, Any] | None = None
+    measures: bool = False
 
     def with_options(self, options: Mapping[str, Any]) -> Estimator:
         """An estimator that has learned nothing yet."""
         return type(self.estimator)(**{**self.estimator.get_params(), **options})
 
-    def look(self) -> tuple[Prepared, int]:
-        """See `fitting.look`."""
+    def look(self, timed: bool = False, output: str | os.PathLike[str] | None = None) -> Looked:
+        """See `fitting.look`. OptionError if `output` is the model that is gone on from."""
         from ..tasks.fitting import look
 
         estimator = self.with_options({})
-        return estimator.fit_as(partial(look, estimator), self.data, self.y, **self.reading)
+        own = partial(look, estimator, timed=timed)
+        return estimator.fit_as(own, self.data, self.y, output=output, **self.reading)
+
+    def check(self, prepared: Prepared, start: str | None) -> None:
+        """DataChanged if the data, or the model that is gone on from, are others than when the search began."""
+        if self.known is not None and known_of(prepared, start) != self.known:
+            what = "data" if known_of(prepared, self.known.get("from")) != self.known else "model to go on from"
+            raise DataChanged(
+                f"the {what} changed while the search runs ({prepared.data['name']}), so its trials would not compare. "
+                "The study is unharmed: restore what changed and give the same command, or begin another study"
+            )
+
+
+class DataChanged(DataError):  # noqa: N818 - it reads as what happened
+    """The data are not those that a search began with."""
+
+
+def known_of(prepared: Prepared, start: str | None) -> dict[str, Any]:
+    """By what is recognised what a search is of: fingerprints of all data, of what is validated on, and the digest of
+    the model that it goes on from."""
+    known = {"data": prepared.data["fingerprint"], "validation": prepared.identity.get("validation")}
+    return known if start is None else {**known, "from": start}
 
 
 @dataclass(frozen=True)
@@ -55,16 +81,12 @@ class Standing:
     Attributes:
         share: Of its plan, what is done.
         score: The best validation loss so far.
-        rungs: The same until each rung that it has reached.
         seconds: That the trial has run, over all sessions.
-        reached: Whether this is the first validation at the last of these rungs.
     """
 
     share: float
     score: float
-    rungs: tuple[float, ...]
     seconds: float
-    reached: bool
 
 
 class Pace:
@@ -102,8 +124,8 @@ def run(
 
     Raises:
         KeyboardInterrupt: It was interrupted; its checkpoint is there.
-        GatewiseError, MemoryError: The default fails, or a file cannot be written; other trials note what they
-            failed of.
+        GatewiseError, MemoryError: The default fails, the data changed or cannot be read any more, or a file cannot be
+            written; other trials note what they failed of.
     """
     from ..tasks.fitting import Trial, attempt
     from ..training import TrainingStopped
@@ -111,29 +133,38 @@ def run(
     estimator = fit.with_options(space.options(record.setting))
     began, number = clock(), record.number
     path = records.folder(number) / MODEL
-    rungs = list(record.rungs)
+    curve = [list(point) for point in record.curve]
 
     def after_validation(share: float, score: float) -> bool:
-        reached = len(rungs) < len(RUNGS) and share >= RUNGS[len(rungs)]
-        while len(rungs) < len(RUNGS) and share >= RUNGS[len(rungs)]:
-            rungs.append(score)
         if not records.storage.holds(number):  # another process has taken it, while this one slept
             return True
         seconds = record.seconds + clock() - began
-        records.note(number, {"share": share, "score": score, "rungs": rungs, "seconds": seconds})
-        return halts(Standing(share, score, tuple(rungs), seconds, reached))
+        curve.append([share, score])
+        records.note(number, {"share": share, "score": score, "curve": curve, "seconds": seconds})
+        return halts(Standing(share, score, seconds))
 
     path.parent.mkdir(parents=True, exist_ok=True)
     resume = checkpoint_of(path).exists()
-    trial = Trial(path=path, seed=record.seed, resume=resume, halts=after_validation)
+    figures: dict[str, Any] = {}
+    trial = Trial(
+        path=path,
+        seed=record.seed,
+        resume=resume,
+        halts=after_validation,
+        checks=fit.check,
+        measured=partial(figures.__setitem__, "closing") if fit.measures and record.kind == DEFAULT else None,
+    )
     try:
         outcome = estimator.fit_as(partial(attempt, estimator, trial=trial), fit.data, fit.y, **fit.reading)
     except (TrainingStopped, OptionError, DataError, ShapeError, MemoryError) as error:
         diverged = isinstance(error, TrainingStopped) and error.outcome.reason != "cannot write"
         if record.kind == DEFAULT or (record.setting == space.default and not diverged):
             raise
-        if isinstance(error, TrainingStopped) and not diverged:
+        if isinstance(error, DataChanged) or (isinstance(error, TrainingStopped) and not diverged):
             raise
+        if isinstance(error, OptionError | DataError | ShapeError):
+            looked = fit.look()
+            fit.check(looked.prepared, looked.start)  # a file that is gone, or was changed, is no fault of the setting
         records.note(number, {"seconds": record.seconds + clock() - began})
         records.fail(number, " ".join(str(error).split()) or type(error).__name__)
         return
@@ -141,16 +172,15 @@ def run(
         return
     ended = outcome.reason in ("finished", "early stop")
     seconds = record.seconds + clock() - began
-    figures = {"seconds": seconds, "score": outcome.best_loss, "step": outcome.best_step}
+    figures |= {"seconds": seconds - figures.get("closing", 0.0), "score": outcome.best_loss, "step": outcome.best_step}
     if not ended:
         records.note(number, {"seconds": seconds}, paused=outcome.reason == "halted")
         if outcome.reason == "interrupted":
             raise KeyboardInterrupt
         return
     assert outcome.best_loss is not None  # a plan ends with a validation
-    # A last validation that is also the first at a rung, as in short plans: all rungs have its loss then.
-    rungs += [outcome.best_loss] * (len(RUNGS) - len(rungs))
-    records.note(number, {**figures, "rungs": rungs, "share": 1.0})
+    curve.append([1.0, outcome.best_loss])  # so that it has reached all rungs, also where a plan has few validations
+    records.note(number, {**figures, "curve": curve, "share": 1.0})
     records.finish(number, outcome.best_loss)
 
 

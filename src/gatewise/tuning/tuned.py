@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,16 @@ from .page import Drawn
 from .progress import choose
 from .records import DEFAULT, Record, Records
 from .report import counts_text, trials_text, verdict
-from .search import Limits, Search, Told
+from .search import Limits, Search, Told, TooShort
 from .selection import Selection, select
 from .space import Space, space_of
 from .storage import Storage, opened
 from .table import Row, rows
-from .trials import MODEL, Fit, Pace, Standing, run
+from .trials import MODEL, Fit, Pace, Standing, known_of, run
 
 MINUTES = 30.0
+_HOLD_OUT = "Give more data, a larger validation share (--split 0.6,0.2,0.2), or data of their own to validate on"
+_ROUGHLY = 2.0  # times the time that there is: a default that takes more by its first steps is not begun
 
 
 @dataclass(frozen=True)
@@ -83,33 +85,40 @@ class Tuning:
         options: Mapping[str, Any],
         reading: Mapping[str, Any],
         ranges: Mapping[str, str],
+        output: str | os.PathLike[str] | None = None,
     ) -> Tuning:
         """Read the data, and find out what is searched. Raises as `tune` does."""
         from ..training import load_driver
 
-        if hasattr(data, "read") or data == "-" or (isinstance(data, list) and "-" in data):
+        sources = data if isinstance(data, list) else [data]  # of which some are arrays
+        if hasattr(data, "read") or any(isinstance(own, str) and own == "-" for own in sources):
             raise OptionError("a search reads the data many times, which a stream does not allow. Name a file")
-        fit = Fit(_estimator(task, options), data, y, reading)
+        fit = Fit(_estimator(task, options), data, y, reading, measures=limits.seconds is not None)
         load_driver()
         began = time.monotonic()
-        looked, threads = fit.look()
-        if not looked.held_out:
+        looked = fit.look(limits.seconds is not None, None if fit.reading.get("start_from") is None else output)
+        preparing, prepared, needed = time.monotonic() - began, looked.prepared, looked.seconds
+        if not prepared.held_out:
             raise DataError(
-                "a search compares settings on validation data, and none are held out here. Give more data, a larger "
-                "validation share (--split 0.6,0.2,0.2), or data of their own to validate on"
+                "a search compares settings on validation data, and none are held out here"
+                + (f": {prepared.too_few}" if prepared.too_few else f". {_HOLD_OUT}")
             )
-        named = [name for name, value in options.items() if value is not None]
-        space = space_of(fit.estimator, {**looked.identity, **vars(looked.plan)}, ranges, named)
+        if limits.seconds is not None and needed is not None and needed > _ROUGHLY * limits.seconds:
+            raise TooShort(limits.seconds, needed)
+        if fixed := sorted(looked.settled.intersection(ranges)):
+            raise OptionError(f"{fixed[0]} is that of the model to go on from. Leave one of them out")
+        named = {name for name, value in options.items() if value is not None} | looked.settled
+        space = space_of(fit.estimator, {**prepared.identity, **vars(prepared.plan)}, ranges, named)
+        known = known_of(prepared, looked.start)
         document = {
             "task": task,
-            "data": looked.data["fingerprint"],
-            "validation": looked.identity.get("validation"),
+            **known,
             "options": fit.estimator.plain_options(),
             "search": space.to_json(),
-            "threads": threads,
+            "threads": looked.threads,
             "version": version("gatewise"),
         }
-        return cls(fit, space, document, limits, time.monotonic() - began)
+        return cls(replace(fit, known=known), space, document, limits, preparing)
 
     def seconds_of_default(self) -> float:
         """How long the default takes, by its first steps. Nothing is kept."""
@@ -156,8 +165,12 @@ class Tuning:
     def search(self, storage: Storage, told: Told, *, began: float) -> Records:
         """Run trials until the limits are reached."""
         records = Records(storage)
-        with storage.failures_told():
-            Search(self.fit, self.space, records, self.limits, told, self.preparing, began=began).run()
+        try:
+            with storage.failures_told():
+                Search(self.fit, self.space, records, self.limits, told, self.preparing, began=began).run()
+        except TooShort:
+            storage.forget()
+            raise
         return records
 
     def _fitted(self, options: Mapping[str, Any], trial: Path, target: Path) -> Any:
@@ -184,6 +197,7 @@ def tune(
     search: Mapping[str, str] | None = None,
     output: str | os.PathLike[str] | None = None,
     page: str | os.PathLike[str] | None = None,
+    start_from: Any = None,
     reading: Mapping[str, Any] | None = None,
     verbose: int = 0,
     **options: Any,
@@ -202,6 +216,8 @@ def tune(
         search: Ranges by option: {"hidden_size": "32..512", "cell": "lstm,gru"}; see `space.space_of`.
         output: Model file to write.
         page: HTML file that shows the trials, drawn again after each of them.
+        start_from: Model file or fitted estimator that every trial goes on from, as in `fit`; its sizes are not
+            searched.
         reading: Further arguments of `fit`, such as `query` and `validation`.
         verbose: 1 shows progress on standard error.
         options: Of the task's estimator. They are the same for all trials.
@@ -218,7 +234,16 @@ def tune(
         bundle.check_name(output)
     if page is not None:
         bundle.writable(page, force=True)
-    tuning = Tuning.of(task, data, y, limits=limits, options=options, reading=reading or {}, ranges=search or {})
+    tuning = Tuning.of(
+        task,
+        data,
+        y,
+        limits=limits,
+        options=options,
+        reading={**(reading or {}), "start_from": start_from},
+        ranges=search or {},
+        output=output,
+    )
     with TemporaryFolder("tune") as folder:
         name = "study" if output is None else Path(output).stem
         study = opened(Path(folder, name) if storage is None else os.fspath(storage), tuning.document, name)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from threading import Lock, Thread
@@ -14,6 +15,8 @@ from typing import IO
 
 from ..terminal import shown
 
+REFUSED = 2  # exit code of a command that cannot be done as it was given
+_LOOK = 0.2  # seconds between two looks at whether a worker has ended
 _PATIENCE = 60.0  # seconds that a worker has to keep its trial after Ctrl-C
 _BEGIN = "from gatewise.tuning.workers import tie; tie(); from gatewise.cli import main; raise SystemExit(main())"
 _SET_PDEATHSIG = 1  # of Linux's prctl
@@ -32,8 +35,9 @@ def run_workers(count: int, argv: Sequence[str]) -> int:
         argv: The words after `gatewise`.
 
     Returns:
-        0 if all of them return 0, else the exit code of the first one, by number, that failed (negative: the signal
-        that ended it). One that fails does not stop the others.
+        0 if all of them return 0. `REFUSED` if one of them does: the same command was given to the others, which are
+        stopped as by a Ctrl-C. Else the exit code of the first one, by number, that failed (negative: the signal that
+        ended it), which does not stop the others.
 
     Raises:
         KeyboardInterrupt: Ctrl-C. All have stopped, as they do at a Ctrl-C; a second one ends them at once.
@@ -46,8 +50,11 @@ def run_workers(count: int, argv: Sequence[str]) -> int:
             workers.append(_begun(argv))
             shows.append(Thread(target=_show, args=(number, workers[-1].stderr, writing), daemon=True))
             shows[-1].start()
-        for worker in workers:
-            worker.wait()
+        while None in (codes := [worker.poll() for worker in workers]) and REFUSED not in codes:
+            time.sleep(_LOOK)
+        if REFUSED in codes:
+            _stop(workers)
+            return REFUSED
     except KeyboardInterrupt:
         _stop(workers)
         raise

@@ -149,8 +149,11 @@ def is_packed(path: Source) -> bool:
         return file.read(2) == GZIP_MAGIC
 
 
-def open_bytes(path: Source) -> IO[bytes]:
+def open_bytes(path: Source, instead: str = "Use - for standard input") -> IO[bytes]:
     """A file opened for reading, or all that a pipe brings.
+
+    Args:
+        instead: What to do where it is no file, for the message.
 
     Raises:
         DataError: There is none, it is a folder, device or socket, or a pipe that nobody writes to.
@@ -159,7 +162,7 @@ def open_bytes(path: Source) -> IO[bytes]:
     # A pipe is what a shell's <(command) gives. A device may never end (/dev/zero).
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         what = "folder" if stat.S_ISDIR(mode) else "device or socket"
-        raise DataError(f"cannot read {name_of(path)}: it is a {what}, not a file. Use - for standard input.")
+        raise DataError(f"cannot read {name_of(path)}: it is a {what}, not a file. {instead}.")
     try:
         return io.BytesIO(_from_pipe(path)) if stat.S_ISFIFO(mode) else open(path, "rb")
     except OSError as error:

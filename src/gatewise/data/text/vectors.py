@@ -165,7 +165,7 @@ class _File:
             raise DataError("vectors are read from a file, not from standard input. Save them, and name that file")
         if is_folder(source):
             raise DataError(f"{self.name} is a folder. Name one file in it")
-        self._opened, self._sha256 = open_bytes(source), hashlib.sha256()
+        self._opened, self._sha256 = open_bytes(source, "Name a file of vectors"), hashlib.sha256()
         self._packed = self._unpacked = io.BufferedReader(_Filled(self._opened, self._sha256.update), PIECE)
 
     def __enter__(self) -> _File:

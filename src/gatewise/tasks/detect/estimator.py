@@ -204,6 +204,7 @@ class Detector(Estimator, DetectOptions):
             measure=measure,
             settle=lambda: self._calibrate(steps),
             held_out=steps.held_out,
+            too_few=steps.too_few,
             loss="negative log-likelihood, nats per value",
             understood={
                 "inputs": f"numbers {listed(series.channels)}",

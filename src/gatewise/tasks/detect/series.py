@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,6 +25,7 @@ _FURTHEST = 1e9  # standard deviations: further out, a value could become infini
 _PIECE = 1 << 16  # steps checked together
 # Normal held-out steps from which weights and threshold are chosen on them; with fewer, on all there are.
 _ENOUGH = 500
+_MOST_HELD = 0.5  # of all steps, the largest validation part that is advised
 
 
 class Steps:
@@ -259,6 +261,7 @@ class TrainingData:
         normal: Per series of `calibration`, (n,) which steps those are.
         judged: The same, with the steps that are labelled as anomalies.
         held_out: Whether what chooses the weights is not learned from.
+        too_few: If it is learned from although the user gave no data of their own to validate on: why, and what to do.
     """
 
     parts: list[dict[str, slice]]
@@ -268,6 +271,7 @@ class TrainingData:
     normal: list[np.ndarray]
     judged: list[np.ndarray]
     held_out: bool
+    too_few: str
 
 
 def training_data(
@@ -285,13 +289,16 @@ def training_data(
     parts = parts_of(series, shares, seed, group)
     learned: tuple[str, ...] = ("train",)
     held: tuple[str, ...] = ("train",)
+    too_few = ""
     calibration, places = series, parts
     if validation is not None:
         refuse_shared(series.source, validation.source, group)
         calibration, places = validation, parts_of(validation, shares, seed)
     else:
         held = ("validation",)
-        if sum(int(mask.sum()) for mask in normal_steps(series, parts, held)) < _ENOUGH:
+        count = sum(int(mask.sum()) for mask in normal_steps(series, parts, held))
+        if count < _ENOUGH:
+            too_few = _too_few(count, sum(int(mask.sum()) for mask in normal_steps(series, parts, tuple(parts[0]))))
             learned = held = ("train", "validation")  # so few held-out steps are too few to choose by
     normal = normal_steps(calibration, places, held)
     training = stretches(series, normal_steps(series, parts, learned))
@@ -303,7 +310,17 @@ def training_data(
         )
     judged = steps_of(calibration, places, held)
     held_out = validation is not None or held != learned
-    return TrainingData(parts, training, validated, calibration, normal, judged, held_out)
+    return TrainingData(parts, training, validated, calibration, normal, judged, held_out, too_few)
+
+
+def _too_few(count: int, total: int) -> str:
+    """What to say of a validation part with `count` of all `total` normal steps."""
+    share = math.ceil(20 * _ENOUGH / max(total, 1)) / 20
+    more = f"Hold out more of them (--split {1 - share:g},{share:g},0), or give" if share <= _MOST_HELD else "Give"
+    return (
+        f"of {total:,} normal steps {count:,} would be held out, and {_ENOUGH} are the fewest to choose by. {more} "
+        "normal series of their own to validate on (--validation FILE)"
+    )
 
 
 def parts_of(series: Series, shares: Sequence[float], seed: int, group: Sequence[str] = ()) -> list[dict[str, slice]]:
