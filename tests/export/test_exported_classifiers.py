@@ -98,19 +98,13 @@ def by_regression(model):
     model.blend_weight_, model.temperature_ = 0.6, 1.5
 
 
-def by_competing(model):
-    """As if competing convolutions were all that predicts beside the networks."""
-    model.baselines_.shares, model.baselines_.strongest = {"competing convolutions": 1.0}, "competing convolutions"
-    model.blend_weight_ = 0.4
-
-
 @pytest.mark.slow
 def test_series_in_c_are_classified_as_predict_does(tables, tmp_path, capsys):
     """Both directions, frames, and random convolutions and nearest neighbours beside the networks."""
     estimator = Classifier(**SERIES, columns="heat,load", stride=3, share=0.5)
     found = exported(estimator, tables["waves"], "c html", tmp_path, capsys)
     header = (found["c"] / "model.h").read_text()
-    assert "convolutions" in header
+    assert "random convolutions" in header
     assert "gw_read" in header
     for options in (["-O3", "-c"], [*SANITIZED, "-o", "test", "model_test.c"]):
         subprocess.run([COMPILER, *STRICT, *options, "model.c"], cwd=found["c"], check=True)
@@ -133,7 +127,6 @@ def test_series_in_c_are_classified_as_predict_does(tables, tmp_path, capsys):
     [
         ({"bidirectional": False, "share": 1, "pooling": "last,max"}, None),
         ({"bidirectional": False}, by_regression),
-        ({"ensemble": 1}, by_competing),
         ({"columns": "heat,load,kind,age", "pooling": "last,mean,max,attention"}, by_regression),
         pytest.param(
             {"target": "age", "target_kind": "number", "columns": "heat,kind", "share": 0.5},

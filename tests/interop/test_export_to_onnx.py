@@ -109,7 +109,6 @@ def test_nearest_neighbours_are_left_out_which_is_said(wave, tmp_path):
             {"nearest neighbours": 1.0},
             "predicts is 50%; the rest is that of nearest neighbours",
         ),
-        ({"competing convolutions": 1.0}, "competing convolutions"),  # which are exported
     ):
         model = Classifier.load(path)
         model.baselines_.shares = shares

@@ -33,7 +33,6 @@ from ..runtime.recording import (
     Step,
     Stretch,
     Vector,
-    Won,
     inputs_of,
 )
 
@@ -208,10 +207,6 @@ def _operation_lines(operation: Operation, name: object, language: Language) -> 
             yield language.helper(
                 "gw_above", name(out), name(source), "steps", *tables, language.vector(thresholds), *sizes
             )
-        case Won(out, source, dilations, channels, kernels, least, longest):
-            tables = [language.integers(dilations), language.integers(channels), language.vector(kernels)]
-            sizes = [len(dilations), *kernels.shape[2:5], source.size, language.number(least), longest]
-            yield language.helper("gw_won", name(out), name(source), "steps", *tables, *sizes)
         case Stretch(out, source):
             sizes = [source.size, out.size // source.size]
             yield language.helper("gw_stretch", name(out), name(source), "steps", *sizes)

@@ -25,38 +25,6 @@ static void gw_above(float *out, const float *x, int steps, const int32_t *dilat
             }
 }
 
-static void gw_won(float *out, const float *x, int steps, const int32_t *dilations, const int32_t *channels,
-                   const float *kernels, int D, int G, int K, int M, int C, float least, int longest) {
-    /* out[2][D][G][K][2]: at which share of the steps of x[steps][C], and of its changes, a convolution of M numbers gives
-       the most of its group, times what it gives, and at which the least; neither counts within `least` of 0. */
-    int step = steps / longest > 1 ? steps / longest : 1, count = (steps + step - 1) / step, v, d, g, t, k, j, m;
-    for (v = 0; v < 2; v++)
-        for (d = 0; d < D; d++)
-            for (g = 0; g < G; g++, channels += M, kernels += 9 * K * M, out += 2 * K) {
-                for (k = 0; k < 2 * K; k++) out[k] = 0.0f;
-                for (t = 0; t < count; t++) {
-                    float high = 0.0f, low = 0.0f;
-                    int first = 0, last = 0;
-                    for (k = 0; k < K; k++) {
-                        float sum = 0.0f;
-                        for (m = 0; m < M; m++)
-                            for (j = 0; j < 9; j++) {
-                                int p = t + (j - 4) * (int)dilations[d];
-                                float now;
-                                if (p < 0 || p >= count || (v && p == 0)) continue;
-                                now = x[p * step * C + channels[m]] - (v ? x[(p - 1) * step * C + channels[m]] : 0.0f);
-                                sum += kernels[9 * (k * M + m) + j] * now;
-                            }
-                        if (k == 0 || sum > high) high = sum, first = k;
-                        if (k == 0 || sum < low) low = sum, last = k;
-                    }
-                    if (high > least) out[2 * first] += high;
-                    if (-low > least) out[2 * last + 1] += 1.0f;
-                }
-                for (k = 0; k < 2 * K; k++) out[k] /= (float)count;
-            }
-}
-
 static void gw_stretch(float *y, const float *x, int steps, int C, int T) {
     /* y[T][C]: the means of x[steps][C] over T equal parts, where x does not change within a step. */
     int t, c, p;

@@ -40,7 +40,6 @@ from .recording import (
     Step,
     Stretch,
     Vector,
-    Won,
     needed,
 )
 
@@ -202,14 +201,6 @@ class Recorder:
         """(1, 1, 2 * D * R * Q), see `recording.Above`."""
         out = self._vector(thresholds.size)
         self._operations.append(Above(out, source, dilations, kernels, reads, thresholds, longest))
-        return self._symbol(out, (1, 1, out.size))
-
-    def won(
-        self, source: Vector, dilations: Array, channels: Array, kernels: Array, least: float, longest: int
-    ) -> Symbol:
-        """(1, 1, 2 * D * G * K * 2), see `recording.Won`."""
-        out = self._vector(2 * kernels[..., 0, 0].size)
-        self._operations.append(Won(out, source, dilations, channels, kernels, least, longest))
         return self._symbol(out, (1, 1, out.size))
 
     def around(self, source: Vector, reach: int, ahead: bool) -> Symbol:

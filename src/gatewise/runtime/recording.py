@@ -169,28 +169,6 @@ class Above:
 
 
 @dataclass(frozen=True, eq=False)
-class Won:
-    """`out` (2, D, G, K, 2) are shares of the steps of a sequence at which a convolution of a group gave the most of
-    all, each times what it gave, and at which it gave the least: of its values and of their changes, as in `Above`.
-
-    What is not further from 0 than `least` does not count.
-
-    Attributes:
-        dilations: (D,) steps between the nine taps of a kernel.
-        channels: (2, D, G, M) of the numbers, those that a group reads.
-        kernels: (2, D, G, K, M, 9).
-    """
-
-    out: Vector
-    source: Vector
-    dilations: Array
-    channels: Array
-    kernels: Array
-    least: float
-    longest: int
-
-
-@dataclass(frozen=True, eq=False)
 class Stretch:
     """`out` (T, C) is a sequence of C numbers a step brought to T steps: the mean over each of as many equal parts."""
 
@@ -243,7 +221,7 @@ class Pass:
 
 FIRST = Pass("forward")  # which needs no mark
 
-OfWhole = Frame | Above | Won | Stretch | Around  # they read a sequence at all its steps
+OfWhole = Frame | Above | Stretch | Around  # they read a sequence at all its steps
 Operation = (
     Embed | Affine | Clear | Step | Pointwise | Gather | Constant | Lookup | Largest | Keep | OfWhole | Nearest | Pass
 )
@@ -337,9 +315,7 @@ def inputs_of(operation: Operation) -> list[Vector]:
             return [vector]
         case Step(x=vector) | Largest(x=vector) | Nearest(x=vector):
             return [vector]
-        case Frame(source=vector) | Above(source=vector) | Won(source=vector):
-            return [vector]
-        case Stretch(source=vector) | Around(source=vector):
+        case Frame(source=vector) | Above(source=vector) | Stretch(source=vector) | Around(source=vector):
             return [vector]
         case Pointwise(args=args):
             return [arg for arg in args if isinstance(arg, Vector)]

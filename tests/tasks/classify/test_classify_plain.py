@@ -14,7 +14,7 @@ from gatewise.data.log_mel import levelled
 from gatewise.data.sequences import Sequences
 from gatewise.errors import ModelFileError, OptionError
 from gatewise.tasks.classify.architecture import member_scores
-from gatewise.tasks.classify.baselines import blend, competing, convolutions, fitting, lbfgs, ngrams, ridge, warping
+from gatewise.tasks.classify.baselines import blend, convolutions, fitting, lbfgs, ngrams, ridge, warping
 from gatewise.tasks.classify.baselines.method import Examples
 from gatewise.tasks.classify.batches import Shuffled
 from gatewise.tasks.classify.estimator import Classifier
@@ -154,44 +154,14 @@ def test_convolutions_are_sums_of_taps():
         assert np.allclose(found[v, 0][1, [15, 0]], wanted, atol=1e-4)
 
 
-def test_competing_convolutions_by_hand():
-    """The first series does not change after its first half, where rounding must not decide who wins."""
-    rng = np.random.default_rng(0)
-    lengths = np.array([20, 13])
-    values = rng.normal(size=(33, 2)).astype(np.float32)
-    values[10:20] = 0.7
-    data = Sequences(np.array([0, 20, 33]), {name: number(name, values[:, c]) for c, name in enumerate("xy")}, {})
-    inputs = learn_inputs(data, rows_of(data), [])
-    scaled, _ = inputs.series(data)
-    dilations, channels = np.array([1, 2]), np.argsort(rng.random((2, 2, 3, 2)), -1)
-    kernels = rng.normal(size=(2, 2, 3, 4, 2, 9)).astype(np.float32)
-    kernels -= kernels.mean(-1, keepdims=True)
-    found = competing._features(inputs, data, rows_of(data), dilations, channels, kernels).reshape(2, 2, 2, 3, 4, 2)
-    wanted = np.zeros(found.shape)
-    for n, start in enumerate([0, 20]):
-        own = scaled[start : start + lengths[n]].astype(np.float64)
-        views = own, np.concatenate([np.zeros((1, 2)), np.diff(own, axis=0)])
-        for v, d, g in np.ndindex(2, 2, 3):
-            lines = np.pad(views[v][:, channels[v, d, g]], ((8, 8), (0, 0)))
-            for t in range(lengths[n]):
-                taps = lines[t + 8 + dilations[d] * (np.arange(9) - 4)].T
-                given = (kernels[v, d, g].astype(np.float64) * taps).sum((1, 2))
-                if given.max() > competing.LEAST:
-                    wanted[n, v, d, g, given.argmax(), 0] += given.max() / lengths[n]
-                if given.min() < -competing.LEAST:
-                    wanted[n, v, d, g, given.argmin(), 1] += 1 / lengths[n]
-    assert np.allclose(found, np.sqrt(wanted), atol=1e-5)
-
-
-@pytest.mark.parametrize("method", [convolutions.Convolutions, competing.Competing])
-def test_a_series_counts_for_itself_whatever_is_beside_it(method):
+def test_a_series_counts_for_itself_whatever_is_beside_it():
     rng = np.random.default_rng(0)
     lengths = rng.integers(9, 40, 20)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     steps = {n: number(n, rng.normal(size=offsets[-1])) for n in "xy"}
     data = Sequences(offsets, steps, {"label": category("label", list("ab") * 10)})
     inputs, rows = learn_inputs(data, rows_of(data), ["label"]), rows_of(data)
-    found, left_out = method.learn(Examples(inputs, CLASSES, data, rows, rows), 0)
+    found, left_out = convolutions.Convolutions.learn(Examples(inputs, CLASSES, data, rows, rows), 0)
     together = found.outputs(inputs, CLASSES, data, rows)
     alone = np.concatenate([found.outputs(inputs, CLASSES, data, rows[i : i + 1]) for i in rows])
     assert np.allclose(together, alone, atol=1e-5)

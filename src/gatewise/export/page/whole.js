@@ -1,7 +1,7 @@
 // What is computed of whole sequences x[steps][C], see `runtime.recording`.
 
-// Values and their changes, of every so many steps of a long sequence, and how many these are.
-function gw_changes(x, steps, C, longest) {
+// out[2][D][R][Q]: at which share of the steps, and of their changes, each convolution is above each of its thresholds.
+function gw_above(out, x, steps, dilations, kernels, reads, thresholds, D, R, C, Q, longest) {
   const step = Math.max(1, Math.floor(steps / longest)), count = Math.ceil(steps / step);
   const read = [new Float32Array(count * C), new Float32Array(count * C)];
   for (let t = 0; t < count; t++) {
@@ -10,12 +10,7 @@ function gw_changes(x, steps, C, longest) {
       if (t) read[1][t * C + c] = x[t * step * C + c] - x[(t - 1) * step * C + c];
     }
   }
-  return [count, read];
-}
-
-// out[2][D][R][Q]: at which share of the steps, and of their changes, each convolution is above each of its thresholds.
-function gw_above(out, x, steps, dilations, kernels, reads, thresholds, D, R, C, Q, longest) {
-  const [count, read] = gw_changes(x, steps, C, longest), sums = new Float32Array(count);
+  const sums = new Float32Array(count);
   for (let v = 0, place = 0; v < 2; v++) for (let d = 0; d < D; d++) for (let r = 0; r < R; r++, place++) {
     for (let t = 0; t < count; t++) {
       sums[t] = 0;
@@ -31,31 +26,6 @@ function gw_above(out, x, steps, dilations, kernels, reads, thresholds, D, R, C,
       for (let q = 0; q < Q; q++) if (Math.fround(sum) > thresholds[place * Q + q]) above[q]++;
     }
     for (let q = 0; q < Q; q++) above[q] /= count;
-  }
-}
-
-// out[2][D][G][K][2]: at which share of the steps, and of their changes, a convolution of M numbers gives the most of its
-// group, times what it gives, and at which the least; neither counts within `least` of 0.
-function gw_won(out, x, steps, dilations, channels, kernels, D, G, K, M, C, least, longest) {
-  const [count, read] = gw_changes(x, steps, C, longest);
-  for (let v = 0, place = 0; v < 2; v++) for (let d = 0; d < D; d++) for (let g = 0; g < G; g++, place++) {
-    const won = out.subarray(place * 2 * K, (place + 1) * 2 * K).fill(0);
-    for (let t = 0; t < count; t++) {
-      let high = -Infinity, low = Infinity, first = 0, last = 0;
-      for (let k = 0; k < K; k++) {
-        let sum = 0;
-        for (let m = 0; m < M; m++) for (let j = 0; j < 9; j++) {
-          const p = t + (j - 4) * dilations[d];
-          if (p < 0 || p >= count) continue;
-          sum += kernels[((place * K + k) * M + m) * 9 + j] * read[v][p * C + channels[place * M + m]];
-        }
-        if (sum > high) [high, first] = [sum, k];
-        if (sum < low) [low, last] = [sum, k];
-      }
-      if (high > least) won[2 * first] += high;
-      if (-low > least) won[2 * last + 1]++;
-    }
-    for (let k = 0; k < 2 * K; k++) won[k] /= count;
   }
 }
 

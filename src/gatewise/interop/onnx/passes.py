@@ -22,14 +22,13 @@ from ...runtime.recording import (
     Recording,
     Step,
     Vector,
-    Won,
     inputs_of,
 )
 from .circles import Circles
 from .graph import BOOL, FLOAT, Graph
 from .operators import recurrence
 from .steps import Value, joined, operation, places, raised
-from .windows import Times, Windows, above, around, frame, won
+from .windows import Times, Windows, above, around, frame
 
 
 class Model(Protocol):
@@ -104,13 +103,13 @@ class PassPrinter:
             self._steps(op)
             return
         self._done.add(op)
-        if isinstance(op, Frame | Around | Above | Won):
+        if isinstance(op, Frame | Around | Above):
             self._all.values[op.out] = self._of_whole(op)
             return
         assert not isinstance(op, Clear | Keep | Pass | Step)
         self._all.values[op.out] = operation(self._graph, op, self._value, self._sizes)
 
-    def _of_whole(self, op: Frame | Around | Above | Won) -> Value:
+    def _of_whole(self, op: Frame | Around | Above) -> Value:
         """What reads a sequence of a pass before at several of its steps."""
         whole, source = self._all, op.source
         stride = self._homes[source].stride if source in self._homes else 1
@@ -122,7 +121,7 @@ class PassPrinter:
             return Value(framed, 2)
         if isinstance(op, Around):
             return Value(around(windows, op), 2)
-        return Value(won(windows, op) if isinstance(op, Won) else above(windows, op), 1)
+        return Value(above(windows, op), 1)
 
     @property
     def _times(self) -> Times:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...runtime.recording import Above, Around, Frame, Won
+from ...runtime.recording import Above, Around, Frame
 from .graph import FLOAT, Graph
 
 
@@ -100,84 +100,33 @@ def around(windows: Windows, op: Around) -> str:
     return graph.op("Concat", *parts, axis=-1)
 
 
-@dataclass(frozen=True)
-class _Read:
-    """What convolutions over whole sequences read: of a longer one than so many steps, every so many.
-
-    Attributes:
-        views: (B, n, T) values, and their changes from step to step; 0 beyond the ends.
-        mask: (B, 1, 1, T) the steps that there are.
-        counts: (B, 1, 1) float, how many.
-    """
-
-    graph: Graph
-    views: tuple[str, str]
-    mask: str
-    counts: str
-
-    @classmethod
-    def of(cls, windows: Windows, longest: int) -> _Read:
-        graph = windows.graph
-        one = graph.constant(1, np.int64)
-        step = graph.op("Max", graph.op("Div", windows.lengths, graph.constant(longest, np.int64)), one)
-        count = graph.op("Div", graph.op("Sub", graph.op("Add", windows.lengths, step), one), step)
-        inside = graph.inside(windows.values, count)
-        steps = graph.op("Unsqueeze", _range(graph, graph.dim(windows.values, 0)), graph.whole(1))
-        now = windows.at(graph.op("Mul", steps, step))
-        before = windows.at(graph.op("Mul", graph.op("Sub", steps, one), step))
-        values, changes = (
-            graph.op("Transpose", graph.op("Where", inside, each, graph.constant(0.0)), perm=[1, 2, 0])
-            for each in (now, graph.op("Sub", now, before))
-        )
-        counts = graph.op("Cast", graph.op("Reshape", count, graph.whole(-1, 1, 1)), to=FLOAT)
-        mask = graph.op("Unsqueeze", graph.op("Transpose", inside, perm=[1, 2, 0]), graph.whole(1))
-        return cls(graph, (values, changes), mask, counts)
-
-    def convolved(self, view: str, weight: np.ndarray, dilation: int) -> str:
-        """(B, R, T) by weights (R, n, 9)."""
-        weights = self.graph.constant(np.asarray(weight, np.float32))
-        return self.graph.op("Conv", view, weights, dilations=[dilation], pads=[4 * dilation] * 2)
-
-    def shares(self, values: str, size: int) -> str:
-        """(B, size) means over the steps of values (B, ..., ..., T), which are 0 beyond the ends."""
-        total = self.graph.op("ReduceSum", values, self.graph.whole(-1), keepdims=0)
-        return self.graph.op("Reshape", self.graph.op("Div", total, self.counts), self.graph.whole(-1, size))
-
-
 def above(windows: Windows, op: Above) -> str:
     """(B, 2 * D * R * Q): of all sequences at once, one convolution for each dilation."""
-    graph, read_of = windows.graph, _Read.of(windows, op.longest)
+    graph = windows.graph
+    one = graph.constant(1, np.int64)
+    step = graph.op("Max", graph.op("Div", windows.lengths, graph.constant(op.longest, np.int64)), one)
+    count = graph.op("Div", graph.op("Sub", graph.op("Add", windows.lengths, step), one), step)
+    inside = graph.inside(windows.values, count)
+    steps = graph.op("Unsqueeze", _range(graph, graph.dim(windows.values, 0)), graph.whole(1))
+    now = windows.at(graph.op("Mul", steps, step))
+    before = windows.at(graph.op("Mul", graph.op("Sub", steps, one), step))
+    views = [
+        graph.op("Transpose", graph.op("Where", inside, each, graph.constant(0.0)), perm=[1, 2, 0])
+        for each in (now, graph.op("Sub", now, before))
+    ]
+    counts = graph.op("Cast", graph.op("Reshape", count, graph.whole(-1, 1, 1)), to=FLOAT)
+    mask = graph.op("Unsqueeze", graph.op("Transpose", inside, perm=[1, 2, 0]), graph.whole(1))  # (B, 1, 1, T)
     taps = np.full((len(op.kernels), 9), -1, np.float32)
     np.put_along_axis(taps, np.asarray(op.kernels, np.int64), 2, 1)
     parts = []
-    for view, reads, thresholds in zip(read_of.views, op.reads, op.thresholds, strict=True):
+    for view, reads, thresholds in zip(views, op.reads, op.thresholds, strict=True):
         for dilation, read, limits in zip(op.dilations.tolist(), reads, thresholds, strict=True):
-            sums = read_of.convolved(view, np.asarray(read)[:, :, None] * taps[:, None], dilation)
+            weight = graph.constant(np.asarray(read, np.float32)[:, :, None] * taps[:, None])  # (R, C, 9)
+            sums = graph.op("Conv", view, weight, dilations=[dilation], pads=[4 * dilation] * 2)
             greater = graph.op(
                 "Less", graph.constant(np.asarray(limits)[..., None]), graph.op("Unsqueeze", sums, graph.whole(2))
             )
-            shares = graph.op("Cast", graph.op("And", greater, read_of.mask), to=FLOAT)
-            parts.append(read_of.shares(shares, limits.size))
-    return graph.op("Concat", *parts, axis=-1)
-
-
-def won(windows: Windows, op: Won) -> str:
-    """(B, 2 * D * G * K * 2), likewise."""
-    graph, read_of = windows.graph, _Read.of(windows, op.longest)
-    G, K = op.kernels.shape[2:4]
-    least, zero, one = graph.constant(op.least), graph.constant(0.0), graph.constant(1.0)
-    parts = []
-    for view, channels, kernels in zip(read_of.views, op.channels, op.kernels, strict=True):
-        for dilation, read, own in zip(op.dilations.tolist(), channels, kernels, strict=True):
-            weight = np.zeros((G, K, windows.size, 9), np.float32)
-            np.put_along_axis(weight, read[:, None, :, None].astype(np.int64), own, 2)
-            sums = read_of.convolved(view, weight.reshape(G * K, -1, 9), dilation)
-            given, both = graph.op("Reshape", sums, graph.whole(0, G, K, -1)), []
-            for values, worth in ((given, None), (graph.op("Neg", given), one)):
-                most = graph.op("ReduceMax", values, axes=[2], keepdims=1)
-                counts = graph.op("And", graph.op("Less", least, most), read_of.mask)
-                winner = graph.op("And", graph.op("Not", graph.op("Less", values, most)), counts)
-                shares = read_of.shares(graph.op("Where", winner, most if worth is None else worth, zero), G * K)
-                both.append(graph.op("Unsqueeze", shares, graph.whole(2)))
-            parts.append(graph.op("Reshape", graph.op("Concat", *both, axis=2), graph.whole(-1, 2 * G * K)))
+            shares = graph.op("Cast", graph.op("And", greater, mask), to=FLOAT)
+            total = graph.op("ReduceSum", shares, graph.whole(-1), keepdims=0)
+            parts.append(graph.op("Reshape", graph.op("Div", total, counts), graph.whole(-1, limits.size)))
     return graph.op("Concat", *parts, axis=-1)

@@ -15,7 +15,6 @@ from ...runtime.recorder import CARRIED, SEQUENCE, Recorder, Symbol
 from ...runtime.recording import Vector
 from ..stepwise import FAR, Count, Gathered, Rounding
 from .architecture import read_steps
-from .baselines.competing import Competing
 from .baselines.convolutions import Convolutions
 from .baselines.regression import Regression
 from .baselines.ridge import UNSURE
@@ -130,7 +129,7 @@ def plain_of(
     source = None if values is None else count.recorder.vector(values)
     for name, share in baselines.shares_of(targets).items():
         method = baselines.methods.get(name)
-        if isinstance(method, Convolutions | Competing):
+        if isinstance(method, Convolutions):
             assert source is not None
             method = replace(method, weights=rounded(method.weights.T.copy()).T)
             baselines.methods[name] = method
@@ -156,16 +155,11 @@ def plain_of(
     return together
 
 
-def _convolutions_of(
-    recorder: Recorder, classifier: Classifier, method: Convolutions | Competing, source: Vector
-) -> Gathered:
+def _convolutions_of(recorder: Recorder, classifier: Classifier, method: Convolutions, source: Vector) -> Gathered:
     kind, ops = classifier.targets_.kind, recorder.ops
 
     def found() -> Symbol:
-        if isinstance(method, Convolutions):
-            features = recorder.above(source, *method.said())
-        else:
-            features = ops.sqrt(recorder.won(source, *method.said()))
+        features = recorder.above(source, *method.said())
         scores = ops.linear(features - method.mean, np.ascontiguousarray(method.weights.T), method.bias)
         if kind == "number":
             return scores

@@ -14,7 +14,7 @@ from ...runtime.recorder import Recorder, Symbol
 from ...runtime.recording import Examples, StepModel
 from ..stepwise import Count, Gathered, Rounding, rounded_network
 from .architecture import average
-from .baselines.plain import COMPETING, CONVOLUTIONS, NEIGHBOURS
+from .baselines.plain import CONVOLUTIONS, NEIGHBOURS
 from .baselines.regression import regression_name
 from .gathered import plain_of, scores_of, tempered
 from .inputs import Inputs, Numbers
@@ -83,7 +83,7 @@ def _plain(classifier: Classifier) -> dict[str, float]:
 def _way(classifier: Classifier, plain: Collection[str]) -> str:
     """What it reads at a call, see `Reader`: a row where no sequence that it learned from had two steps."""
     inputs = classifier.inputs_
-    if not {CONVOLUTIONS, COMPETING, NEIGHBOURS}.isdisjoint(plain):
+    if not {CONVOLUTIONS, NEIGHBOURS}.isdisjoint(plain):
         return "sequence"
     if not inputs.has_steps or (inputs.channels and not any(column.pace for column in inputs.numbers)):
         return "row"

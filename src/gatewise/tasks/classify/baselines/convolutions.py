@@ -26,7 +26,7 @@ _FEATURES = 6_000
 _MOST_DILATIONS = 16
 _MOST_CHANNELS = 9  # that a kernel reads
 _MOST_VALUES = 1 << 21  # numbers of a block of series, times kernels
-LONGEST = 2_000  # steps that are read of a series; of longer ones, every so many
+_LONGEST = 2_000  # steps that are read of a series; of longer ones, every so many
 _FEW = 32  # series that thresholds are learned from
 MOST = 2_000  # series to learn from, drawn at random where there are more
 
@@ -58,8 +58,9 @@ class Convolutions(Method):
         """From these series; also predictions of each by the others, (N, K)."""
         inputs, data, rows = examples.inputs, examples.data, examples.rows
         random = np.random.default_rng([seed, 5])
-        dilations = dilations_for(data.lengths[rows])
-        reads = drawn_channels(random, (2, len(dilations), len(_kernels())), inputs.channels)
+        typical = max(TAPS, float(np.median(data.lengths[rows])))
+        dilations = _dilations(min(typical, _LONGEST))
+        reads = _drawn_channels(random, len(dilations), inputs.channels)
         each = max(1, round(_FEATURES / (2 * len(dilations) * len(_kernels()))))
         thresholds = _learned_thresholds(inputs, data, rows, random, dilations, reads, each)
         features = _features(inputs, data, rows, dilations, reads, thresholds)
@@ -79,7 +80,7 @@ class Convolutions(Method):
     def said(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
         """What `runtime.recording.Above` has."""
         kernels = np.array([*combinations(range(TAPS), 3)], np.int32)
-        return self.dilations.astype(np.int32), kernels, self.reads.astype(np.int32), self.thresholds, LONGEST
+        return self.dilations.astype(np.int32), kernels, self.reads.astype(np.int32), self.thresholds, _LONGEST
 
     def tensors(self) -> dict[str, np.ndarray]:
         return {
@@ -111,8 +112,8 @@ class Convolutions(Method):
         D, F = len(found.dilations), found.thresholds.size
         if not (D == found.reads.shape[1] == found.thresholds.shape[1] and F == len(found.mean) == len(found.weights)):
             raise ValueError(f"{D} dilations and {F} thresholds do not fit the weights of its convolutions")
-        if found.dilations.dtype.kind != "i" or not ((found.dilations >= 1) & (found.dilations <= LONGEST)).all():
-            raise ValueError(f"its dilations are not from 1 to {LONGEST}")
+        if found.dilations.dtype.kind != "i" or not ((found.dilations >= 1) & (found.dilations <= _LONGEST)).all():
+            raise ValueError(f"its dilations are not from 1 to {_LONGEST}")
         return found
 
 
@@ -125,27 +126,27 @@ def _kernels() -> np.ndarray:
     return found
 
 
-def dilations_for(lengths: np.ndarray) -> np.ndarray:
-    """(D,) such that a kernel reaches over up to as many steps as a typical one of these series has."""
-    steps = min(max(TAPS, float(np.median(lengths))), LONGEST)
+def _dilations(steps: float) -> np.ndarray:
+    """Such that a kernel reaches over up to as many steps as a typical series has."""
     most = max(1.0, (steps - 1) / (TAPS - 1))
     count = min(_MOST_DILATIONS, 1 + 2 * int(np.log2(most)))
     return np.unique(np.round(np.geomspace(1, most, count)).astype(np.int64))
 
 
-def drawn_channels(random: np.random.Generator, shape: tuple[int, ...], channels: int) -> np.ndarray:
-    """(*shape, C): few channels are drawn more often than many."""
+def _drawn_channels(random: np.random.Generator, dilations: int, channels: int) -> np.ndarray:
+    """(2, D, R, C): few channels are drawn more often than many."""
+    shape = (2, dilations, len(_kernels()))
     most = min(channels, _MOST_CHANNELS)
     counts = np.minimum(most, np.exp2(random.uniform(0, np.log2(most + 1), shape)).astype(np.int64))
     ranks = random.random((*shape, channels)).argsort(-1).argsort(-1)
     return np.asarray(ranks < counts[..., None])
 
 
-def blocks(inputs: Inputs, data: Sequences, rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _blocks(inputs: Inputs, data: Sequences, rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Some series at a time: (2, C, N, T) values and changes, zeros beyond the ends, and (N, T) where there are any."""
     for piece in pieces(data, rows, size):
         values, lengths = inputs.series(piece)
-        step = np.maximum(1, lengths // LONGEST)  # of each by itself: what is beside it must not matter
+        step = np.maximum(1, lengths // _LONGEST)  # of each by itself: what is beside it must not matter
         kept = np.arange(len(values)) - np.repeat(starts_of(lengths), lengths)
         values, lengths = values[kept % np.repeat(step, lengths) == 0], -(-lengths // step)
         inside = np.arange(int(lengths.max())) < lengths[:, None]
@@ -167,7 +168,7 @@ def _learned_thresholds(
     """(2, D, R, each): quantiles of what each kernel gives for a series drawn at random, evenly spread over all of the
     thresholds."""
     some = np.sort(random.permutation(rows)[:_FEW])
-    x, inside = next(blocks(inputs, data, some, len(some)))
+    x, inside = next(_blocks(inputs, data, some, len(some)))
     found = np.empty((*reads.shape[:3], each), np.float32)
     golden = (np.sqrt(5) - 1) / 2
     shares = (np.arange(found.size) * golden % 1).reshape(found.shape)
@@ -187,10 +188,10 @@ def _features(
 ) -> np.ndarray:
     """(N, F) float32: the share of the steps of each series at which each convolution is above each of its
     thresholds."""
-    longest = int(min(LONGEST, data.lengths[rows].max(initial=1)))
+    longest = int(min(_LONGEST, data.lengths[rows].max(initial=1)))
     size = max(1, _MOST_VALUES // (longest * len(_kernels())))
     found = [np.empty((0, thresholds.size), np.float32)]
-    for x, inside in blocks(inputs, data, rows, size):
+    for x, inside in _blocks(inputs, data, rows, size):
         shares = np.empty((len(inside), *thresholds.shape), np.float32)
         beyond, steps = ~inside, inside.sum(1)
         for (v, d), convolved in _convolved(x, dilations, reads):

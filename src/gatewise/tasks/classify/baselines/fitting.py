@@ -16,12 +16,11 @@ from ....data.sequences import Sequences
 from ..inputs import Text, pieces
 from ..split import folds_of
 from . import convolutions, ngrams, spectra
-from .competing import Competing
 from .convolutions import Convolutions
 from .lbfgs import TELL_EVERY, along_penalties, regression_weights
 from .method import Examples, Learned
 from .ngrams import Entries, NGrams, chosen_runs, counted, weighted
-from .plain import COMPETING, CONVOLUTIONS, NEIGHBOURS, NGRAMS, SPECTRA, Baselines
+from .plain import CONVOLUTIONS, NEIGHBOURS, NGRAMS, SPECTRA, Baselines
 from .regression import Regression, features_of, most_frequent, regression_name, renumbered
 from .spectra import Spectra
 from .warping import Neighbours
@@ -92,7 +91,6 @@ def _suiting(
         yield SPECTRA, spectra.MOST, Spectra.learn
     elif inputs.only_numbers and np.median(data.lengths[rows]) >= convolutions.LEAST_STEPS:
         yield CONVOLUTIONS, convolutions.MOST, partial(Convolutions.learn, seed=seed)
-        yield COMPETING, convolutions.MOST, partial(Competing.learn, seed=seed)
         if examples.targets.kind == "category" and Neighbours.affordable(inputs, data, rows):
             yield NEIGHBOURS, len(rows), Neighbours.learn
 

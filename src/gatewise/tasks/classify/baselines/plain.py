@@ -1,7 +1,7 @@
 """All plain methods of a model as one: the most frequent class, the regression, and what suits the data.
 
-That is linear models of runs of words and characters for texts, random and competing convolutions and nearest
-neighbours for series of numbers, and spectra of one level for recordings.
+That is linear models of runs of words and characters for texts, random convolutions and nearest neighbours for series
+of numbers, and spectra of one level for recordings.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from ....data.sequences import Sequences
 from ..inputs import Inputs
 from ..targets import Targets
 from .blend import mixture
-from .competing import Competing
 from .convolutions import Convolutions
 from .method import Method, Shapes
 from .ngrams import NGrams
@@ -25,14 +24,12 @@ from .warping import Neighbours
 
 NGRAMS = {"words": "TF-IDF of words", "characters": "TF-IDF of characters"}
 SPECTRA, CONVOLUTIONS, NEIGHBOURS = "ridge of spectra", "random convolutions", "nearest neighbours"
-COMPETING = "competing convolutions"
 TOGETHER = "plain methods together"
 METHODS: Mapping[str, tuple[str, type[Method]]] = {  # name -> its key in model files, and what it is
     NGRAMS["words"]: ("words", NGrams),
     NGRAMS["characters"]: ("characters", NGrams),
     SPECTRA: ("spectra", Spectra),
     CONVOLUTIONS: ("convolutions", Convolutions),
-    COMPETING: ("competing", Competing),
     NEIGHBOURS: ("neighbours", Neighbours),
 }
 
