@@ -12,7 +12,7 @@ from collections.abc import Sequence
 Curve = Sequence[Sequence[float]]  # share of the plan and the best loss so far, after each validation
 
 BEFORE = (0.125, 0.25, 0.5)  # of studies that were begun when all had the same
-LEARNED = 0.4  # of its whole improvement, what the default has made at the first rung; see benchmarks/rungs.py
+LEARNED = 0.3  # of its whole improvement, what the default has made at the first rung; see benchmarks/rungs.py
 _EARLIEST = BEFORE[0]
 _LATEST = 0.75  # a trial that has come so far may as well end
 

@@ -252,7 +252,8 @@ def losses_of_shares(plain, network, both, noise=0.0, windows=100):
         (losses_of_shares(1, 1.2, 0, noise=0.01), 0),  # surely worse
         (losses_of_shares(1, 0.8, 0, noise=0.01), 0.8),  # surely better: half of the way from .6 = 1 / (1 + .8 ** 2)
         (losses_of_shares(1, 1.2, 0, noise=50), 0.4),  # nobody knows
-        (losses_of_shares(1, 0.5, 0, windows=1), 0.8),  # of one window, too
+        (losses_of_shares(1, 0.5, 0, windows=1), 0.45),  # of one window, three quarters of a third and a quarter of .8
+        (losses_of_shares(1, 1, 0, windows=1), 0.375),  # and a quarter of a half
         (losses_of_shares(0, 1, 0), 0),  # nothing is better than no error
         (np.zeros((21, 1, 0)), 0),
     ],
