@@ -13,13 +13,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from .features import Encoded, Features, shape
+from .features import SHORT, SINGLE, Encoded, Features, shape
 
 _DIGITS = str.maketrans("123456789", "000000000")
 _AROUND = 2  # tokens, and categories, to each side
 _BEYOND = np.uint64(1 << 61)  # stands for what lies beyond an end of the sequence
-_SHORT = 3.0  # letters of a token, on average; of shorter ones, such as characters, runs are read
-_SINGLE = 1.5  # the same; shorter ones have no parts that differ from the whole
 _MOST_REACH = 1 << 10
 _BINS = 8
 _MOST_BINNED = 400  # measurements with bins of their own at most
@@ -114,9 +112,9 @@ class Windows:
         short, fine = [], []
         for words in data.words:
             lengths = np.array([len(word) for word in words.distinct] or [0])
-            mean = float(lengths[words.index].mean()) if len(words.index) else _SHORT
-            short.append(mean < _SHORT)
-            fine.append(mean >= _SINGLE)
+            mean = float(lengths[words.index].mean()) if len(words.index) else SHORT
+            short.append(mean < SHORT)
+            fine.append(mean >= SINGLE)
         return cls(ahead, short, fine=fine, **rest)
 
     @property
