@@ -36,6 +36,17 @@ def test_neighbours_of_characters():
     assert back.encode(data.steps["token"], data.offsets).pairs[:, 0].tolist() == [2, 1, 0, 1, 2, 1]
 
 
+def test_neighbours_of_short_tokens():
+    """Beside their spelling; as characters with their place in a word. Of longer tokens pairs are too rare."""
+    for ending, known in (("", ["a0 b0", " a0", "b0 "]), ("00", [])):
+        tokens = [[f"{token}{ending}" for token in own] for own in (["a0", "b0", "a0", "b0"], ["a0", "b0"])]
+        data = from_arrays(tokens)
+        words = Words.learn(data.steps["token"], data.offsets, ahead=True)
+        assert words.pairs == known
+        assert words.letters == ["0"]
+        assert not words.single
+
+
 def test_measurements_and_categories_as_numbers():
     steps = {
         "front": Column("front", "number", np.array([1.0, 3.0, np.nan, 5.0])),

@@ -1,6 +1,7 @@
 """What the plain regression of `tag` reads, and how it is fitted."""
 
 import itertools
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from gatewise.data.readers.arrays import from_arrays
 from gatewise.data.sequences import Column, Sequences
 from gatewise.data.text.tagging_schemes import allowed_transitions
 from gatewise.decoding.viterbi import Chain, viterbi
+from gatewise.document import read
 from gatewise.nn import CRF
 from gatewise.tasks import Tagger
 from gatewise.tasks.tag.features import Features
@@ -70,6 +72,67 @@ def test_tokens_are_hashed_with_their_places():
     cut = from_arrays([["Ann"]])
     features = Features.learn(data, ["token"], False)
     assert (Windows.of(encoded, False).hashes(features.encode(cut))[0] == causal[0]).all()
+
+
+def windows_of(tokens):
+    data = from_arrays(tokens)
+    encoded = Features.learn(data, ["token"], True).encode(data)
+    return Windows.of(encoded, True), encoded
+
+
+def shared(found, one, other):
+    """Which slots of two steps hold the same."""
+    return {*np.flatnonzero(found[one] == found[other]).tolist()}
+
+
+def test_ends_of_words_are_read():
+    """Five letters at each end, three of the words beside, and three with the shape."""
+    tokens = [["Kensington", "ran", "Wellington", "sat", "KENSINGTON"], ["unkensing", "ran", "Rensingham", "ran"]]
+    windows, encoded = windows_of(tokens)
+    first = len(replace(windows, fine=[]).slots(0))
+    found = windows.hashes(encoded)
+    shape, prefix, suffix, before, after = range(first, first + 5)
+    assert found.shape[1] == first + 5
+    assert shared(found, 0, 2) & {*range(first, first + 5)} == {shape, suffix}
+    assert shared(found, 0, 4) & {*range(first, first + 5)} == {prefix, suffix}  # in capitals it has another shape
+    assert shared(found, 1, 3) & {before, after} == set()
+    assert shared(found, 6, 8) & {before, after} == set()
+    assert found[1, before] != found[6, before]
+    assert found[1, after] != found[6, after]
+    assert windows.hashes(windows_of([["Kensal", "ran", "Welling"]])[1])[1, [before, after]].tolist() == [
+        *found[1, [before, after]].tolist()
+    ]
+
+
+def test_what_stands_beside_a_character_in_its_token_is_read():
+    """As a digit for the character's place in its word, which tokens without digits cannot have."""
+    windows, encoded = windows_of([["a0", "b1", "c2", "d0"], ["a0", "b1", "c0", "d1"]])
+    assert windows.short == windows.fine == [True]
+    first = len(replace(windows, fine=[]).slots(0))
+    found = windows.hashes(encoded)
+    before, here, after, pair_before, pair_after = range(first, first + 5)
+    assert found.shape[1] == first + 5
+    # The characters are the same everywhere. At the second token what differs is behind it, at the third it is there.
+    assert {*range(first + 5)} - shared(found, 1, 5) == {after, pair_after}
+    assert {*range(first, first + 5)} - shared(found, 2, 6) == {here, after, pair_before, pair_after}
+    assert {*range(first, first + 5)} - shared(found, 3, 7) == {before, here, pair_before, pair_after}
+    plain = windows_of([["a", "b", "c", "d"]])[0]
+    assert (plain.short, plain.fine) == ([True], [False])
+
+
+def test_models_of_before_read_what_they_did():
+    """Their files name no finer parts, and the hashes of the others are the same to the last bit."""
+    for tokens in ([["Kensington", "ran"], ["Wellington"]], [["a0", "b1"], ["c0"]]):
+        windows, encoded = windows_of(tokens)
+        document = asdict(windows)
+        del document["fine"]
+        before = read(Windows, document, "plain")
+        assert before == replace(windows, fine=[])
+        found = before.hashes(encoded)
+        assert found.shape[1] < windows.hashes(encoded).shape[1]
+        assert (found == windows.hashes(encoded)[:, : found.shape[1]]).all()
+    with pytest.raises(ValueError, match="parts of 2 columns of tokens, and has 1"):
+        replace(windows, fine=[True, True])
 
 
 def drawn_chain(seed=0, labels=4):

@@ -8,7 +8,7 @@ const gw_parts = {
   suffix: (word) => gw_letters(word, -3),
   ending: (word) => gw_letters(word, -2),
 };
-for (const n of [1, 2, 3, 4]) {
+for (const n of [1, 2, 3, 4, 5]) {
   gw_parts[`prefix ${n}`] = (word) => gw_letters(word, 0, n);
   gw_parts[`suffix ${n}`] = (word) => gw_letters(word, -n);
 }

@@ -20,6 +20,8 @@ from ...errors import DataError
 
 UNKNOWN = 0  # id of what is not in a vocabulary, and of missing values
 MOST_LEVELS = 100  # a category with more levels than this is read as text, by its spelling
+SINGLE = 1.5  # letters of a token, on average; shorter ones have no parts that differ from the whole
+SHORT = 3.0  # letters of a token, on average; of shorter ones, such as characters, neighbours are read together
 MOST_LETTERS = 24  # of a longer word only the first and the last half of these are read
 _MOST_BINS, _MOST_CUTS = 40, 1024  # bins of one measurement, and edges of all measurements together
 _DIGITS = str.maketrans("123456789", "000000000")
@@ -54,7 +56,8 @@ class Words:
         parts: Vocabulary of each of `PARTS` by name, most frequent first; ids begin at 1, and 0 is the unknown.
         counts: How often each word of the vocabulary occurred in training.
         letters: Known characters; empty where tokens are single characters, which have no spelling to read.
-        pairs: Known pairs of neighbouring tokens, where tokens are single characters; else empty.
+        pairs: Known pairs of neighbouring tokens, where tokens are short; else empty. Models of before have them where
+            tokens are single characters.
         ahead: Whether the pair with the next token may be read.
     """
 
@@ -76,7 +79,8 @@ class Words:
     def learn(cls, column: Column, offsets: np.ndarray, ahead: bool) -> Self:
         tokens = _tokens(column)
         counts = Counter(tokens)
-        single = sum(map(len, tokens)) < 1.5 * len(tokens)
+        length = sum(map(len, tokens)) / len(tokens) if tokens else SHORT
+        single = length < SINGLE
         parts, least = {}, 1
         for name, (part, least) in PARTS.items():
             if not single or name in ("word", "shape"):
@@ -88,7 +92,7 @@ class Words:
                     words = found
         letters = Counter(c for word in counts for c in word) if not single else Counter()
         # Both sides give the same pairs except at the beginnings and ends of sequences, so take the larger count.
-        backward, forward = _pairs(tokens, offsets) if single else ([], [])
+        backward, forward = _pairs(tokens, offsets) if length < SHORT else ([], [])
         pairs = Counter(backward) | Counter(forward)
         return cls(
             column.name,

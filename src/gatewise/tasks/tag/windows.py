@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 
-from .features import Encoded, Features, shape
+from .features import SHORT, SINGLE, Encoded, Features, shape
 
 _DIGITS = str.maketrans("123456789", "000000000")
 _AROUND = 2  # tokens, and categories, to each side
 _BEYOND = np.uint64(1 << 61)  # stands for what lies beyond an end of the sequence
-_SHORT = 3.0  # letters of a token, on average; of shorter ones, such as characters, runs are read
 _MOST_REACH = 1 << 10
 _BINS = 8
 _MOST_BINNED = 400  # measurements with bins of their own at most
@@ -33,10 +32,12 @@ _PARTS: dict[str, Callable[[str], str]] = {
     "prefix 2": lambda word: word[:2].lower(),
     "prefix 3": lambda word: word[:3].lower(),
     "prefix 4": lambda word: word[:4].lower(),
+    "prefix 5": lambda word: word[:5].lower(),
     "suffix 1": lambda word: word[-1:].lower(),
     "suffix 2": lambda word: word[-2:].lower(),
     "suffix 3": lambda word: word[-3:].lower(),
     "suffix 4": lambda word: word[-4:].lower(),
+    "suffix 5": lambda word: word[-5:].lower(),
 }
 
 Slot = tuple[tuple[str, int], ...]  # parts, and how many steps away, that are read as one
@@ -64,6 +65,18 @@ _OF_LETTERS: tuple[Slot, ...] = (
     (("word", -1), ("word", 1)),
     *((("word", k), ("word", k + 1), ("word", k + 2)) for k in range(-_AROUND, _AROUND - 1)),
 )
+# Behind those above, whose numbers are part of the hash, where parts are read finely. Ends tell of words that training
+# lacks; and where a character's token says more than the character, its place in a word for example, that counts too.
+_FINE_OF_WORDS: tuple[Slot, ...] = (
+    (("suffix 3", 0), ("shape", 0)),
+    (("prefix 5", 0),),
+    (("suffix 5", 0),),
+    *((("prefix 3", k),) for k in (-1, 1)),
+)
+_FINE_OF_LETTERS: tuple[Slot, ...] = (
+    *((("exact", k),) for k in (-1, 0, 1)),
+    *((("exact", k), ("exact", k + 1)) for k in (-1, 0)),
+)
 _OF_CATEGORIES = (-1, 0, 1)
 
 
@@ -77,6 +90,7 @@ class Windows:
         reach: Measurements are read so many steps to each side: 0, or a power of two.
         binned: Whether bins of the measurements are read.
         chained: Whether the regression scores neighbouring labels too.
+        fine: Of each column of tokens, whether more of their parts are read; empty in models of before.
     """
 
     ahead: bool
@@ -84,19 +98,24 @@ class Windows:
     reach: int = 0
     binned: bool = False
     chained: bool = False
+    fine: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not 0 <= self.reach <= _MOST_REACH or self.reach & (self.reach - 1):
             raise ValueError(f"its windows reach {self.reach} steps, which is no power of two up to {_MOST_REACH}")
+        if len(self.fine) not in (0, len(self.short)):
+            raise ValueError(f"it reads parts of {len(self.fine)} columns of tokens, and has {len(self.short)}")
 
     @classmethod
     def of(cls, data: Encoded, ahead: bool, **rest: Any) -> Self:
         """Windows that suit these training data."""
-        short = []
+        short, fine = [], []
         for words in data.words:
             lengths = np.array([len(word) for word in words.distinct] or [0])
-            short.append(bool(len(words.index) and lengths[words.index].mean() < _SHORT))
-        return cls(ahead, short, **rest)
+            mean = float(lengths[words.index].mean()) if len(words.index) else SHORT
+            short.append(mean < SHORT)
+            fine.append(mean >= SINGLE)
+        return cls(ahead, short, fine=fine, **rest)
 
     @property
     def before(self) -> int:
@@ -126,6 +145,8 @@ class Windows:
     def slots(self, place: int) -> list[Slot]:
         """What is hashed of the tokens of a column."""
         slots = _OF_LETTERS if self.short[place] else _OF_WORDS
+        if self.fine and self.fine[place]:
+            slots += _FINE_OF_LETTERS if self.short[place] else _FINE_OF_WORDS
         return [slot for slot in slots if self.ahead or all(k <= 0 for _, k in slot)]
 
     # Measurements.
