@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from itertools import pairwise
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_training_resume import assert_same_end, timeless
@@ -148,6 +149,75 @@ def test_patience_may_end_it(workshop):
     outcome = workshop.train(Worse(clock, lambda step: 1.0), workshop.plan(patience=2), budget=budget(clock, 300))
     assert outcome.reason == "early stop"
     assert clock.now - 1000 < 290
+
+
+# Measuring is rehearsed with a network that has learned.
+
+
+class Measured:
+    """What follows training, and takes as long as it does at this step of a module.
+
+    Args:
+        takes: Gives the seconds for so many steps.
+    """
+
+    def __init__(self, module, takes):
+        self.module, self.takes, self.at = module, takes, []
+
+    def __call__(self, weights, steps):
+        assert weights["head.bias"].equal(self.module.head.bias)
+        self.at.append(self.module.step)
+        self.module.clock.now += self.takes(self.module.step)
+
+
+@pytest.mark.parametrize(
+    ("takes", "times"),
+    [
+        (lambda step: 8.0, 1),
+        (lambda step: 30.0, 2),
+        (lambda step: 1.0, 2),
+        (lambda step: 20 * (1 - math.exp(-step / 20)), 2),
+        (lambda step: 30 * math.exp(-step / 20) + 2, 2),
+    ],
+    ids=["as at first", "longer", "shorter", "grows", "shrinks"],
+)
+def test_measuring_that_takes_another_time_later_is_left_that_time(workshop, takes, times):
+    clock = Clock()
+    plan = workshop.plan(steps=400, evaluate_every=40, warmup=20, final_rate=0.01)
+    module = Timed(clock, lambda step: 1.0)
+    rehearse = Measured(module, takes)
+    given = replace(budget(clock, 200), after=8.0, rehearse=rehearse)
+    outcome = workshop.train(module, plan, budget=given)
+    assert clock.now - 1000 + takes(outcome.step) == pytest.approx(200, rel=0.03)
+    assert len(rehearse.at) == times
+    assert rehearse.at[0] >= 0.4 * outcome.step
+    assert workshop.lines()[-1]["learning_rate"] == pytest.approx(0.02 * 0.01)
+
+
+def test_a_rehearsal_leaves_no_trace(workshop):
+    clock = Clock()
+    module = Timed(clock, lambda step: 1.0)
+    outcome = workshop.train(module, workshop.plan(evaluate_every=5), budget=budget(clock, 60))
+    whole = module, outcome, timeless(workshop.lines()), checkpoints.read(workshop.checkpoint)[1]
+
+    def draws(weights, steps):
+        module.dropout(torch.ones(3))
+        module.carried = []
+        clock.now += 2
+
+    clock = Clock()
+    module = Timed(clock, lambda step: 1.0)
+    found = workshop.train(module, workshop.plan(evaluate_every=5), budget=replace(budget(clock, 62), rehearse=draws))
+    assert_same_end(workshop, module, replace(found, seconds=outcome.seconds), whole)
+
+
+def test_without_room_there_is_no_rehearsal(workshop):
+    clock = Clock()
+    module = Timed(clock, lambda step: 1.0)
+    given = replace(budget(clock, 100), after=40.0, rehearse=Measured(module, lambda step: 40.0))
+    outcome = workshop.train(module, workshop.plan(), budget=given)
+    assert given.rehearse.at == []
+    assert clock.now - 1000 + 40 + 1 > 99 > outcome.step
 
 
 # Resuming.
