@@ -84,22 +84,29 @@ SETS: dict[str, Set] = {
 }
 
 
+def only_validated() -> Any:
+    """Inside, nothing but validation is measured."""
+    prepared = fitting.Prepared
+
+    def unmeasured(**given: Any) -> Any:
+        return replace(prepared(**given), measure=lambda *_: {}, settle=lambda: None)
+
+    return patch.object(fitting, "Prepared", unmeasured)
+
+
 def trained(name: str, part: float) -> dict[str, Any]:
-    """A training with this part of the default steps; nothing but validation is measured."""
+    """A training with this part of the default steps."""
     task, options, read = SETS[name]
-    plan_of, prepared = fitting.plan_of, fitting.Prepared
+    plan_of = fitting.plan_of
 
     def shorter(estimator: Any, steps: int, rate: float, every: int | None = None, warmup: int = 20) -> Any:
         every = None if every is None else max(1, round(every * part))
         return plan_of(estimator, max(8, round(steps * part)), rate, every, warmup)
 
-    def unmeasured(**given: Any) -> Any:
-        return replace(prepared(**given), measure=lambda *_: {}, settle=lambda: None)
-
     with (
         tempfile.TemporaryDirectory() as folder,
         patch.object(fitting, "plan_of", shorter),
-        patch.object(fitting, "Prepared", unmeasured),
+        only_validated(),
     ):
         estimator = find(task)(**options, threads=1).fit(read(Path(folder)))
     outcome, history = estimator.outcome_, estimator.history_

@@ -49,5 +49,5 @@ class Interrupts:
             raise ExitNow
         self.requested = True
         outer = self._previous.get(signal.Signals(number))
-        if callable(outer) and getattr(outer, "__func__", None) is Interrupts._handle:  # of a run inside which this one is
+        if callable(outer) and getattr(outer, "__func__", None) is Interrupts._handle:  # this run is inside another
             outer(number, frame)

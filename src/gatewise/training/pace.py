@@ -69,8 +69,9 @@ class Pace:
             step 0.
         every: Steps between validations.
         step, validation: Mean seconds of a step of late, and of the last validation.
-        timed: Steps whose time is known, those before the first among them.
-        first: Seconds of a step when `after` was found: what follows is as much slower as steps have become.
+        timed: Steps whose time is known; those before training count as one.
+        first: Seconds of a step when `after` was found: what follows is as much slower as steps have become. Those few
+            before training say little of it, so it is what the first steps of training took.
         after: Seconds that what follows training needs.
         rehearsal: Share of the steps after which what follows is rehearsed next; 1 if it is not.
         outside: Seconds of all sessions that were not training.
@@ -83,7 +84,7 @@ class Pace:
     first: float
     after: float
     rehearsal: float = _NEVER_REHEARSED
-    timed: int = _LEAST_WINDOW
+    timed: int = 1
     outside: float = 0.0
 
     @classmethod
@@ -138,6 +139,8 @@ class Pace:
         self.timed += 1
         window = max(_LEAST_WINDOW, self.totals[-1][1] // _WINDOW)
         self.step += (seconds - self.step) / min(self.timed, window)
+        if self.timed == 1 + _LEAST_WINDOW:
+            self.first = self.step
 
     def needed(self, step: int, steps: int, begun: int, again: float) -> float:
         """Seconds of so many more steps after `step` finished ones, with the validations among and after them.
