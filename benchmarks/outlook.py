@@ -84,31 +84,24 @@ SETS: dict[str, Set] = {
 }
 
 
-def only_validated() -> Any:
-    """Inside, nothing but validation is measured."""
-    prepared = fitting.Prepared
-
-    def unmeasured(**given: Any) -> Any:
-        return replace(prepared(**given), measure=lambda *_: {}, settle=lambda: None)
-
-    return patch.object(fitting, "Prepared", unmeasured)
-
-
-def trained(name: str, part: float) -> dict[str, Any]:
-    """A training with this part of the default steps."""
-    task, options, read = SETS[name]
-    plan_of = fitting.plan_of
+def trained(data: Set, part: float, seed: int = 0) -> dict[str, Any]:
+    """A training with this part of the default steps; nothing but validation is measured."""
+    task, options, read = data
+    plan_of, prepared = fitting.plan_of, fitting.Prepared
 
     def shorter(estimator: Any, steps: int, rate: float, every: int | None = None, warmup: int = 20) -> Any:
         every = None if every is None else max(1, round(every * part))
         return plan_of(estimator, max(8, round(steps * part)), rate, every, warmup)
 
+    def unmeasured(**given: Any) -> Any:
+        return replace(prepared(**given), measure=lambda *_: {}, settle=lambda: None)
+
     with (
         tempfile.TemporaryDirectory() as folder,
         patch.object(fitting, "plan_of", shorter),
-        only_validated(),
+        patch.object(fitting, "Prepared", unmeasured),
     ):
-        estimator = find(task)(**options, threads=1).fit(read(Path(folder)))
+        estimator = find(task)(**options, seed=seed, threads=1).fit(read(Path(folder)))
     outcome, history = estimator.outcome_, estimator.history_
     return {
         "part": part,
@@ -120,7 +113,7 @@ def trained(name: str, part: float) -> dict[str, Any]:
 
 
 def measured(name: str) -> list[dict[str, Any]]:
-    return [trained(name, part) for part in (*PARTS, *[1.0] * (name in SHORT))]
+    return [trained(SETS[name], part) for part in (*PARTS, *[1.0] * (name in SHORT))]
 
 
 def shares(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -87,10 +87,13 @@ def test_a_run_that_needs_less_says_so_and_keeps_what_it_took(tmp_path, few):
     assert 0 < minutes["used"] < 1000
 
 
-def test_an_interrupted_run_resumes(tmp_path, few):
+def test_an_interrupted_run_resumes(tmp_path, monkeypatch, few):
     whole = fit(tmp_path / "whole.gatewise")
     stopped = fit(tmp_path / "model.gatewise", Interrupting(3))
     assert stopped.outcome_.reason == "interrupted"
+    monkeypatch.setattr(budgeting, "_few_steps", None)  # what these would show is in the checkpoint
+    monkeypatch.setattr(budgeting, "_rehearsed", None)
+    monkeypatch.setattr(budgeting, "_rehearse_with", lambda *_: None)
     resumed = fit(tmp_path / "model.gatewise", said := Notes())
     assert any("as many as what is left of the time allows" in " ".join(line.split()) for line in said.lines)
     assert resumed.outcome_.reason == "finished"
@@ -100,11 +103,41 @@ def test_an_interrupted_run_resumes(tmp_path, few):
         assert weight.equal(whole.model_.state_dict()[name])
 
 
-def test_a_tagger_of_few_steps_is_measured_by_networks_of_folds(few):
+def fit_tagger():
+    """Of so few steps that networks of folds, which learn once more, choose its shares."""
     x = [[[float(t % 3), float(t % 2)] for t in range(9)] for _ in range(3)]
     y = [["a" if t % 3 else "b" for t in range(9)] for _ in range(3)]
-    model = Tagger(hidden_size=4, num_layers=1, minutes=1000.0, threads=1).fit(x, y)
-    assert model.outcome_.full
+    return Tagger(hidden_size=4, num_layers=1, minutes=1000.0, threads=1).fit(x, y)
+
+
+def test_a_tagger_of_few_steps_is_measured_by_networks_of_folds(few):
+    assert fit_tagger().outcome_.full
+
+
+@pytest.mark.parametrize("kind", ["text", "folds"])
+def test_measuring_is_rehearsed_in_the_middle_and_leaves_no_trace(tmp_path, monkeypatch, few, kind):
+    calls, rehearse, few_steps = [], budgeting._rehearse_with, budgeting._few_steps
+
+    def timed(*args):
+        few_steps(*args)
+        return 0.01, 0.0  # how often there is a validation follows from these
+
+    def counted(estimator, prepared, weights, steps):
+        before, learned = dict(vars(estimator)), {name: weight.clone() for name, weight in weights.items()}
+        rehearse(estimator, prepared, weights, steps)
+        assert vars(estimator).keys() == before.keys()
+        assert all(value is before[name] for name, value in vars(estimator).items())
+        assert all(weight.equal(learned[name]) for name, weight in weights.items())
+        calls.append(steps)
+
+    monkeypatch.setattr(budgeting, "_few_steps", timed)
+    found = []
+    for own in (counted, lambda *_: calls.append(0)):
+        monkeypatch.setattr(budgeting, "_rehearse_with", own)
+        found.append(fit(tmp_path / f"{len(calls)}.gatewise") if kind == "text" else fit_tagger())
+    assert calls == [found[0].outcome_.step, 0]
+    for name, weight in found[0].model_.state_dict().items():
+        assert weight.equal(found[1].model_.state_dict()[name])
 
 
 def test_vectors_are_read_once_whatever_size_is_chosen(tmp_path, monkeypatch, few):
