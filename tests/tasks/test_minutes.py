@@ -21,7 +21,7 @@ SIZES = {"hidden_size": 8, "embedding_size": 4, "batch_size": 4, "chunk_length":
 @pytest.fixture
 def few(monkeypatch):
     """The most steps are few, so that no test waits for a clock."""
-    monkeypatch.setattr(budgeting, "_LONGER", 0.1)
+    monkeypatch.setattr(budgeting, "_MOST", 0.1)
 
 
 def fit(path, progress=None, **more):
@@ -67,7 +67,7 @@ def test_the_size_follows_from_the_time(wanted, left, preset):
 def test_a_size_is_chosen_unless_one_was_given(tmp_path, monkeypatch, seconds, sized, given):
     monkeypatch.setattr(budgeting, "_few_steps", lambda *_: (seconds, 0.0))
     monkeypatch.setattr(budgeting, "_rehearsed", lambda *_: 0.0)
-    monkeypatch.setattr(budgeting, "_LONGER", 0.01)
+    monkeypatch.setattr(budgeting, "_MOST", 0.01)
     model = fit(tmp_path / "model.gatewise", hidden_size=None, num_layers=1, minutes=1e5, preset=given)
     assert (model.sized_as, model.preset) == (given or sized, given)
     units = {"small": 128, "medium": 128, "large": 192}  # of so short a text
