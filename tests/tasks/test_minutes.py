@@ -22,6 +22,7 @@ SIZES = {"hidden_size": 8, "embedding_size": 4, "batch_size": 4, "chunk_length":
 def few(monkeypatch):
     """The most steps are few, so that no test waits for a clock."""
     monkeypatch.setattr(budgeting, "_MOST", 0.1)
+    monkeypatch.setattr(budgeting, "_MOST_WITH_PATIENCE", 0.1)
 
 
 def fit(path, progress=None, **more):
@@ -67,7 +68,7 @@ def test_the_size_follows_from_the_time(wanted, left, preset):
 def test_a_size_is_chosen_unless_one_was_given(tmp_path, monkeypatch, seconds, sized, given):
     monkeypatch.setattr(budgeting, "_few_steps", lambda *_: (seconds, 0.0))
     monkeypatch.setattr(budgeting, "_rehearsed", lambda *_: 0.0)
-    monkeypatch.setattr(budgeting, "_MOST", 0.01)
+    monkeypatch.setattr(budgeting, "_MOST_WITH_PATIENCE", 0.01)
     model = fit(tmp_path / "model.gatewise", hidden_size=None, num_layers=1, minutes=1e5, preset=given)
     assert (model.sized_as, model.preset) == (given or sized, given)
     units = {"small": 128, "medium": 128, "large": 192}  # of so short a text
@@ -85,6 +86,16 @@ def test_a_run_that_needs_less_says_so_and_keeps_what_it_took(tmp_path, few):
     minutes = loaded.provenance_["minutes"]
     assert minutes["asked"] == 1000
     assert 0 < minutes["used"] < 1000
+
+
+@pytest.mark.parametrize(("patience", "times"), [(None, 4), (8, 1)])
+def test_a_training_that_may_end_early_makes_fewer_steps_at_most(monkeypatch, patience, times):
+    most = []
+    monkeypatch.setattr(budgeting, "_few_steps", lambda *_: (1e-3, 0.0))
+    monkeypatch.setattr(budgeting, "_rehearsed", lambda *args: most.append((args[1].plan.steps, args[2])) or 1e9)
+    with pytest.raises(OptionError, match="less than it takes"):
+        Generator(**SIZES, minutes=1e5, preset="medium", patience=patience).fit(io.StringIO(TEXT))
+    assert [steps * times for steps, _ in most] == [found for _, found in most]
 
 
 def test_an_interrupted_run_resumes(tmp_path, monkeypatch, few):

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 # A preset is chosen where the default plan needs more, or less, than this share of the time that there is. As "small"
 # takes at most half the time of "medium", and "large" at least two and a quarter times.
 _SMALLER, _LARGER = 2.0, 1 / 3
-# Times the steps of a preset's plan, which are the most that are made: on small data twice and four times as many were
-# worse, as the best step then comes while the rate is high still (benchmarks/longer.py).
-_MOST = 1.0
+# Times the steps of a preset's plan, which are the most that are made. What has patience stops while the rate is high
+# still, and on small data more steps than these bring it nothing; others gained by twice or four times as many
+# (benchmarks/longer.py).
+_MOST, _MOST_WITH_PATIENCE = 4.0, 1.0
 _STEPS = 2  # of a network that is thrown away, of which the first warms up
 _MOST_STEPS, _SHARE = 30, 0.01  # then so many more, in a share of the time
 
@@ -102,7 +103,8 @@ def fitted(
 
 def _most(prepared: Prepared) -> int:
     """The most steps that a training makes."""
-    return max(1, int(prepared.plan.steps * _MOST))
+    times = _MOST if prepared.plan.patience is None else _MOST_WITH_PATIENCE
+    return max(1, int(prepared.plan.steps * times))
 
 
 def _tried(
@@ -151,7 +153,7 @@ def ending(estimator: Fittable, plan: Plan, minutes: float) -> Iterator[str]:
         yield f"Ended after {text}: no better validation."
         return
     if outcome.full:
-        yield f"Ended after {text}: more passes than its preset has bring nothing, so a training makes no more."
+        yield f"Ended after {text}: more passes brought nothing where that was measured, so it makes no more."
         return
     yield f"Took {text}."
     history = estimator.history_
