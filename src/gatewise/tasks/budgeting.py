@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 # A preset is chosen where the default plan needs more, or less, than this share of the time that there is. As "small"
 # takes at most half the time of "medium", and "large" at least two and a quarter times.
 _SMALLER, _LARGER = 2.0, 1 / 3
-# Times the steps of a preset's plan, which are the most that are made. What has patience may stop while the rate is high
-# still: on small data four times the steps made it worse, twice as many did not (benchmarks/longer.py).
+# Times the steps of a preset's plan, which are the most that are made. What has patience may stop while the rate is
+# high still: on small data four times the steps made it worse, twice as many did not (benchmarks/longer.py).
 _MOST, _MOST_WITH_PATIENCE = 4.0, 2.0
 _STEPS = 2  # of a network that is thrown away, of which the first warms up
 _MOST_STEPS, _SHARE = 30, 0.01  # then so many more, in a share of the time

@@ -184,11 +184,12 @@ class Pace:
             return False
         return True
 
-    def rehearsed(self, seconds: float, budget: Budget) -> None:
-        """A rehearsal of what follows took so long."""
+    def rehearsed(self, seconds: float, left: float, budget: Budget) -> None:
+        """A rehearsal of what follows took so long. `left` as of `rehearses`, after it."""
         surprise = abs(seconds - self._after_now) > _SURPRISE * budget.seconds
-        self.rehearsal = (1 + self.rehearsal) / 2 if surprise else _NEVER_REHEARSED
         self.after, self.first = seconds, self.step
+        again = surprise and self._has_room(left, _ROOM)
+        self.rehearsal = (1 + self.rehearsal) / 2 if again else _NEVER_REHEARSED
 
     def possible(self, step: int, begun: int, left: float, again: float) -> int:
         """How many more steps there is time for: at least one.
@@ -285,7 +286,7 @@ class Timekeeper:
         if budget.rehearse is not None and pace.rehearses(step, plan.steps, budget.seconds - used - self.session):
             rehearse()
             self._marked = self._clock()
-            pace.rehearsed(self._marked - now, budget)
+            pace.rehearsed(self._marked - now, budget.seconds - used - self.session, budget)
         return pace.correct(plan, step, used + self.session, budget)
 
     def validation(self, pace: Pace | None) -> None:
