@@ -30,7 +30,7 @@ from .record import ROOT, measured_anew, write_table
 
 QUESTION = __doc__.partition("\n")[0]
 DATA = ROOT.parent / "shared" / "data"
-BUDGETS = (0.75, 1.5)  # minutes
+BUDGETS = (1.0, 2.0)  # minutes
 
 Task = tuple[str, dict[str, Any], Callable[[Path], Any]]  # what it learns from, options, and how that is read
 

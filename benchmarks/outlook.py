@@ -84,9 +84,9 @@ SETS: dict[str, Set] = {
 }
 
 
-def trained(name: str, part: float) -> dict[str, Any]:
+def trained(data: Set, part: float, seed: int = 0) -> dict[str, Any]:
     """A training with this part of the default steps; nothing but validation is measured."""
-    task, options, read = SETS[name]
+    task, options, read = data
     plan_of, prepared = fitting.plan_of, fitting.Prepared
 
     def shorter(estimator: Any, steps: int, rate: float, every: int | None = None, warmup: int = 20) -> Any:
@@ -101,7 +101,7 @@ def trained(name: str, part: float) -> dict[str, Any]:
         patch.object(fitting, "plan_of", shorter),
         patch.object(fitting, "Prepared", unmeasured),
     ):
-        estimator = find(task)(**options, threads=1).fit(read(Path(folder)))
+        estimator = find(task)(**options, seed=seed, threads=1).fit(read(Path(folder)))
     outcome, history = estimator.outcome_, estimator.history_
     return {
         "part": part,
@@ -113,7 +113,7 @@ def trained(name: str, part: float) -> dict[str, Any]:
 
 
 def measured(name: str) -> list[dict[str, Any]]:
-    return [trained(name, part) for part in (*PARTS, *[1.0] * (name in SHORT))]
+    return [trained(SETS[name], part) for part in (*PARTS, *[1.0] * (name in SHORT))]
 
 
 def shares(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:

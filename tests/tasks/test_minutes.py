@@ -21,7 +21,8 @@ SIZES = {"hidden_size": 8, "embedding_size": 4, "batch_size": 4, "chunk_length":
 @pytest.fixture
 def few(monkeypatch):
     """The most steps are few, so that no test waits for a clock."""
-    monkeypatch.setattr(budgeting, "_LONGER", 0.1)
+    monkeypatch.setattr(budgeting, "_MOST", 0.1)
+    monkeypatch.setattr(budgeting, "_MOST_WITH_PATIENCE", 0.1)
 
 
 def fit(path, progress=None, **more):
@@ -66,8 +67,8 @@ def test_the_size_follows_from_the_time(wanted, left, preset):
 @pytest.mark.parametrize("given", [None, "medium"])
 def test_a_size_is_chosen_unless_one_was_given(tmp_path, monkeypatch, seconds, sized, given):
     monkeypatch.setattr(budgeting, "_few_steps", lambda *_: (seconds, 0.0))
-    monkeypatch.setattr(budgeting, "_rehearsed", lambda *_: 0.0)
-    monkeypatch.setattr(budgeting, "_LONGER", 0.01)
+    monkeypatch.setattr(budgeting, "rehearsed", lambda *_: 0.0)
+    monkeypatch.setattr(budgeting, "_MOST_WITH_PATIENCE", 0.01)
     model = fit(tmp_path / "model.gatewise", hidden_size=None, num_layers=1, minutes=1e5, preset=given)
     assert (model.sized_as, model.preset) == (given or sized, given)
     units = {"small": 128, "medium": 128, "large": 192}  # of so short a text
@@ -87,10 +88,23 @@ def test_a_run_that_needs_less_says_so_and_keeps_what_it_took(tmp_path, few):
     assert 0 < minutes["used"] < 1000
 
 
-def test_an_interrupted_run_resumes(tmp_path, few):
+@pytest.mark.parametrize(("patience", "times"), [(None, 4), (8, 2)])
+def test_a_training_that_may_end_early_makes_fewer_steps_at_most(monkeypatch, patience, times):
+    most = []
+    monkeypatch.setattr(budgeting, "_few_steps", lambda *_: (1e-3, 0.0))
+    monkeypatch.setattr(budgeting, "rehearsed", lambda *args: most.append((args[1].plan.steps, args[2])) or 1e9)
+    with pytest.raises(OptionError, match="less than it takes"):
+        Generator(**SIZES, minutes=1e5, preset="medium", patience=patience).fit(io.StringIO(TEXT))
+    assert [steps * times for steps, _ in most] == [found for _, found in most]
+
+
+def test_an_interrupted_run_resumes(tmp_path, monkeypatch, few):
     whole = fit(tmp_path / "whole.gatewise")
     stopped = fit(tmp_path / "model.gatewise", Interrupting(3))
     assert stopped.outcome_.reason == "interrupted"
+    monkeypatch.setattr(budgeting, "_few_steps", None)  # what these would show is in the checkpoint
+    monkeypatch.setattr(budgeting, "rehearsed", None)
+    monkeypatch.setattr(budgeting, "_rehearse_with", lambda *_: None)
     resumed = fit(tmp_path / "model.gatewise", said := Notes())
     assert any("as many as what is left of the time allows" in " ".join(line.split()) for line in said.lines)
     assert resumed.outcome_.reason == "finished"
@@ -100,11 +114,41 @@ def test_an_interrupted_run_resumes(tmp_path, few):
         assert weight.equal(whole.model_.state_dict()[name])
 
 
-def test_a_tagger_of_few_steps_is_measured_by_networks_of_folds(few):
+def fit_tagger():
+    """Of so few steps that networks of folds, which learn once more, choose its shares."""
     x = [[[float(t % 3), float(t % 2)] for t in range(9)] for _ in range(3)]
     y = [["a" if t % 3 else "b" for t in range(9)] for _ in range(3)]
-    model = Tagger(hidden_size=4, num_layers=1, minutes=1000.0, threads=1).fit(x, y)
-    assert model.outcome_.full
+    return Tagger(hidden_size=4, num_layers=1, minutes=1000.0, threads=1).fit(x, y)
+
+
+def test_a_tagger_of_few_steps_is_measured_by_networks_of_folds(few):
+    assert fit_tagger().outcome_.full
+
+
+@pytest.mark.parametrize("kind", ["text", "folds"])
+def test_measuring_is_rehearsed_in_the_middle_and_leaves_no_trace(tmp_path, monkeypatch, few, kind):
+    calls, rehearse, few_steps = [], budgeting._rehearse_with, budgeting._few_steps
+
+    def timed(*args):
+        few_steps(*args)
+        return 0.01, 0.0  # how often there is a validation follows from these
+
+    def counted(estimator, prepared, weights, steps):
+        before, learned = dict(vars(estimator)), {name: weight.clone() for name, weight in weights.items()}
+        rehearse(estimator, prepared, weights, steps)
+        assert vars(estimator).keys() == before.keys()
+        assert all(value is before[name] for name, value in vars(estimator).items())
+        assert all(weight.equal(learned[name]) for name, weight in weights.items())
+        calls.append(steps)
+
+    monkeypatch.setattr(budgeting, "_few_steps", timed)
+    found = []
+    for own in (counted, lambda *_: calls.append(0)):
+        monkeypatch.setattr(budgeting, "_rehearse_with", own)
+        found.append(fit(tmp_path / f"{len(calls)}.gatewise") if kind == "text" else fit_tagger())
+    assert calls == [found[0].outcome_.step, 0]
+    for name, weight in found[0].model_.state_dict().items():
+        assert weight.equal(found[1].model_.state_dict()[name])
 
 
 def test_vectors_are_read_once_whatever_size_is_chosen(tmp_path, monkeypatch, few):

@@ -13,6 +13,7 @@ import torch
 from training_toy import Toy, at_call, interrupt
 
 from gatewise.training import checkpoint as checkpoints
+from gatewise.training.interrupts import Interrupts
 
 CHILD = Path(__file__).parents[1] / "training_child.py"
 
@@ -33,6 +34,15 @@ def test_interrupted_later_gives_the_best_so_far(workshop):
     assert all(torch.equal(stored[f"best.{name}"], p) for name, p in module.named_parameters())
     assert not torch.equal(stored["model.head.bias"], module.head.bias)
     assert module.begun.count("validation") == 1
+
+
+def test_a_run_inside_another_hands_its_interrupt_on():
+    """As when what follows a training is rehearsed, and networks of folds learn for that."""
+    with Interrupts() as outer:
+        with Interrupts() as inner:
+            interrupt()
+            assert inner.requested
+        assert outer.requested
 
 
 def test_a_second_ctrl_c_leaves_at_once(workshop):

@@ -1,24 +1,32 @@
 """`fit --minutes`: what a training has time for, found out by a few steps that are thrown away.
 
 The time is that of the whole `fit`. Before training, a network makes a few steps and validates, and it is measured as
-the trained one will be, beside the plain methods: so what is left for training is known, and how long steps take.
+the trained one will be, beside the plain methods: so what is left for training is known, and how long steps take. In
+the middle of training the network of then is measured once more, see `training.pace`. A run that is resumed has all
+this in its checkpoint.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from ..errors import OptionError
 from ..files import TemporaryFolder
 from ..randomness import built
 from ..training import Budget, Outcome, Plan, Silent, train
-from ..training.checkpoint import read
+from ..training.checkpoint import damaged, read
 from ..training.outlook import outlook
+from ..training.pace import Pace
+from ..training.snapshot import load
+from .prepared import restoring
 
 if TYPE_CHECKING:
     from .prepared import Fittable, Prepared
@@ -26,7 +34,9 @@ if TYPE_CHECKING:
 # A preset is chosen where the default plan needs more, or less, than this share of the time that there is. As "small"
 # takes at most half the time of "medium", and "large" at least two and a quarter times.
 _SMALLER, _LARGER = 2.0, 1 / 3
-_LONGER = 4  # times the passes of a preset are the most that are made
+# Times the steps of a preset's plan, which are the most that are made. What has patience may stop while the rate is
+# high still: on small data four times the steps made it worse, twice as many did not (benchmarks/longer.py).
+_MOST, _MOST_WITH_PATIENCE = 4.0, 2.0
 _STEPS = 2  # of a network that is thrown away, of which the first warms up
 _MOST_STEPS, _SHARE = 30, 0.01  # then so many more, in a share of the time
 
@@ -45,14 +55,22 @@ class _Stopwatch(Silent):
         self.validated = time.monotonic()
 
 
-def preset_of(checkpoint: Path) -> str:
-    """The preset that was chosen for the run that this checkpoint is of. ModelFileError if it cannot be read."""
+def begun_as(checkpoint: Path) -> tuple[str, Pace | None]:
+    """The preset that was chosen for the run that this checkpoint is of, and its pace; None of one without a budget.
+
+    Raises:
+        ModelFileError: It cannot be read.
+    """
     document, _ = read(checkpoint)
-    return str(document.get("identity", {}).get("sized", "medium"))
+    try:
+        pace = document["counters"]["pace"]
+        return str(document["identity"].get("sized", "medium")), pace and Pace.from_json(pace)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(checkpoint, error) from error
 
 
 def fitted(
-    estimator: Fittable, prepared: Prepared, sized: Callable[[], Prepared], started: float, resuming: bool
+    estimator: Fittable, prepared: Prepared, sized: Callable[[], Prepared], started: float, pace: Pace | None
 ) -> tuple[Prepared, Budget]:
     """What to train with the time that there is.
 
@@ -60,14 +78,41 @@ def fitted(
         prepared: With the preset that was given, or the one of the run to resume.
         sized: Prepares the same data with another preset, once that was chosen.
         started: When `fit` started.
+        pace: Of the run to resume, if it is one.
 
     Raises:
         OptionError: There is no time for a single step.
     """
     seconds = 60 * float(estimator.minutes or 0)
+    if pace is None:
+        prepared, step, validation, after = _tried(estimator, prepared, sized, started, seconds)
+    else:
+        step, validation, after = pace.step, pace.validation, pace.after
+    return prepared, Budget(
+        seconds=seconds,
+        started=started,
+        after=after,
+        again=prepared.again,
+        step=step,
+        validation=validation,
+        most=_most(prepared),
+        rehearse=lambda weights, steps: _rehearse_with(estimator, prepared, weights, steps),
+    )
+
+
+def _most(prepared: Prepared) -> int:
+    """The most steps that a training makes."""
+    times = _MOST if prepared.plan.patience is None else _MOST_WITH_PATIENCE
+    return max(1, int(prepared.plan.steps * times))
+
+
+def _tried(
+    estimator: Fittable, prepared: Prepared, sized: Callable[[], Prepared], started: float, seconds: float
+) -> tuple[Prepared, float, float, float]:
+    """What to train, and the seconds of a step, of a validation and of what follows training; see `fitted`."""
     step, validation = _timed(estimator, prepared, seconds)
     left = seconds - (time.monotonic() - started)
-    if estimator.preset is None and not resuming:
+    if estimator.preset is None:
         plan = prepared.plan
         wanted = plan.steps * step * (1 + prepared.again) + plan.steps // plan.evaluate_every * validation
         preset = preset_for(wanted, left)
@@ -76,22 +121,14 @@ def fitted(
             prepared = sized()
             step, validation = _timed(estimator, prepared, seconds)
     expected = max(1, int((seconds - (time.monotonic() - started)) / step))
-    after = rehearsed(estimator, prepared, min(expected, prepared.plan.steps))
+    after = rehearsed(estimator, prepared, min(expected, _most(prepared)))
     least = time.monotonic() - started + after + step * (1 + prepared.again) + validation
-    if least > seconds and not resuming:
+    if least > seconds:
         raise OptionError(
             f"a budget of {estimator.minutes:g} minutes is less than it takes to read the data, to make a step and to "
             f"measure the model: at least about {math.ceil(least / 0.6) / 100:.2f}. Give it more minutes"
         )
-    return prepared, Budget(
-        seconds=seconds,
-        started=started,
-        after=after,
-        again=prepared.again,
-        step=step,
-        validation=validation,
-        most=max(1, int(prepared.plan.steps * _LONGER)),
-    )
+    return prepared, step, validation, after
 
 
 def used(outcome: Outcome, since: float) -> float:
@@ -115,7 +152,7 @@ def ending(estimator: Fittable, plan: Plan, minutes: float) -> Iterator[str]:
         yield f"Ended after {text}: no better validation."
         return
     if outcome.full:
-        yield f"Ended after {text}: {_LONGER} times the passes of its preset are the most that a training makes."
+        yield f"Ended after {text}: more passes brought nothing where that was measured, so it makes no more."
         return
     yield f"Took {text}."
     history = estimator.history_
@@ -174,19 +211,30 @@ def needed(estimator: Fittable, prepared: Prepared) -> float:
 
 
 def rehearsed(estimator: Fittable, prepared: Prepared, steps: int) -> float:
-    """Seconds that it takes to measure the network after training.
+    """Seconds that it takes to measure the network as it is.
 
     Args:
-        steps: Of the training that is to come.
+        steps: Of the whole training; some plain methods may take as much work as that. Networks that learn for
+            measuring make few.
     """
-    begun, before = time.monotonic(), dict(vars(estimator))
-    rate = prepared.plan.learning_rate
-    estimator.outcome_ = Outcome("finished", steps, steps, None, 0.0, learning_rate=rate, planned=_STEPS)
-    prepared.settle()
-    prepared.measure(True, _nobody)
-    vars(estimator).clear()
-    vars(estimator).update(before)
+    begun = time.monotonic()
+    with ExitStack() as end:
+        end.callback(restoring(estimator))
+        rate = prepared.plan.learning_rate
+        estimator.outcome_ = Outcome("finished", steps, steps, None, 0.0, learning_rate=rate, planned=_STEPS)
+        prepared.settle()
+        prepared.measure(True, _nobody)
     return time.monotonic() - begun
+
+
+def _rehearse_with(estimator: Fittable, prepared: Prepared, weights: Mapping[str, Tensor], steps: int) -> None:
+    """Measure a network with these weights; `steps` as of `_rehearsed`."""
+    with ExitStack() as end:
+        end.callback(restoring(estimator))
+        estimator.model_ = built(int(estimator.seed), prepared.build)
+        load(estimator.model_, weights)
+        estimator.model_.eval()
+        rehearsed(estimator, prepared, steps)
 
 
 def _nobody(_: Any) -> None:

@@ -29,10 +29,11 @@ from ..training.race import is_worth, steps_each
 from ..watch.advice import advice
 from ..watch.look import Look
 from .announcement import announcement, counted, listed, settings
-from .budgeting import ending, fitted, needed, preset_of, rehearsed, used
+from .budgeting import begun_as, ending, fitted, needed, rehearsed, used
 from .options import IN_BFLOAT16, PRECISIONS, names
 from .prepared import Fittable as Fittable
 from .prepared import Prepared as Prepared
+from .prepared import restoring
 
 if TYPE_CHECKING:
     from ..training import ProgressFor
@@ -136,31 +137,22 @@ def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run:
         else:
             path = Path(run.output)
             stack.enter_context(only_run(path))
-        budget = None
+        budget = pace = None
         if estimator.minutes is not None and run.resume:
-            estimator.choose_preset(preset_of(bundle.checkpoint_of(path)))
-        with _whole_if_refused(estimator):
+            preset, pace = begun_as(bundle.checkpoint_of(path))
+            estimator.choose_preset(preset)
+        with ExitStack() as refused:  # an error leaves what an earlier fit has learned as it was
+            refused.callback(restoring(estimator))
             sized = _beginning(estimator, prepare)
             prepared = sized()
             if estimator.minutes is not None:
-                prepared, budget = fitted(estimator, prepared, sized, run.started, run.resume)
+                prepared, budget = fitted(estimator, prepared, sized, run.started, pace)
+            refused.pop_all()
         if estimator.only == "plain":
             _keep_plain(estimator, prepared, run)
             return
         estimator.model_ = built(int(estimator.seed), prepared.build)
         _train(estimator, prepared, run, path, budget)
-
-
-@contextmanager
-def _whole_if_refused(estimator: Fittable) -> Iterator[None]:
-    """An error inside the block leaves what an earlier fit has learned as it was."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
 
 
 def _beginning(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]]) -> Callable[[], Prepared]:

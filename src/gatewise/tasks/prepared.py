@@ -48,6 +48,17 @@ class Fittable(Protocol):
     def save(self, path: str | os.PathLike[str]) -> None: ...
 
 
+def restoring(estimator: Fittable) -> Callable[[], None]:
+    """What gives the estimator back all that it has now, and nothing else."""
+    now = dict(vars(estimator))
+
+    def restore() -> None:
+        vars(estimator).clear()
+        vars(estimator).update(now)
+
+    return restore
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """What a task hands over once its data are read, split, encoded and sized.

@@ -22,7 +22,7 @@ from ..document import differences
 from ..errors import ModelFileError
 from ..files import atomic
 
-FORMAT = 4  # 1 had no digest, 2 no race and no recoveries, 3 no pace
+FORMAT = 5  # 1 had no digest, 2 no race and no recoveries, 3 no pace, 4 no rehearsal in it
 KEY = "gatewise_checkpoint"
 
 

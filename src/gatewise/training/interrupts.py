@@ -48,3 +48,6 @@ class Interrupts:
         if self.requested and number == signal.SIGINT:
             raise ExitNow
         self.requested = True
+        outer = self._previous.get(signal.Signals(number))
+        if callable(outer) and getattr(outer, "__func__", None) is Interrupts._handle:  # this run is inside another
+            outer(number, frame)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from torch import Tensor
 
 from .plan import Plan
 
@@ -20,6 +22,12 @@ _NEVER = 2**53  # steps to the next validation, of a plan whose only one is at i
 _VALIDATING = 3  # at least so many times as long as a validation takes are the steps between two of them
 _WINDOW = 20  # the mean time of a step is that of the last part in so many of the steps
 _LEAST_WINDOW = 10  # steps
+# What follows training is rehearsed with the network of the middle of a run, and again halfway to its end where that
+# was a surprise, by so large a share of the time: a network that decodes writes other lengths when it has learned.
+_MIDDLE, _SURPRISE = 0.5, 0.02
+# Training must have at least so many times as long beside a rehearsal: of a whole run, and of what is left of one.
+_ROOM, _ROOM_LEFT = 1.0, 0.25
+_NEVER_REHEARSED = 1.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class Budget:
         again: Steps that are trained after training for each step of it, by networks of folds for example.
         step, validation: Seconds of a step, and of a validation with all that is done then, as first steps showed.
         most: The most steps that training may have.
+        rehearse: Does what follows a training of so many steps with these weights, by name, and leaves no trace.
         clock: Gives the time in seconds.
     """
 
@@ -43,7 +52,8 @@ class Budget:
     validation: float
     most: int
     again: float = 0.0
-    clock: Callable[[], float] = time.monotonic
+    rehearse: Callable[[Mapping[str, Tensor], int], None] | None = None
+    clock: Callable[[], float] = field(default_factory=lambda: time.monotonic)
 
     def plan(self, plan: Plan) -> Plan:
         """This plan, as long as there is time for now."""
@@ -59,9 +69,11 @@ class Pace:
             step 0.
         every: Steps between validations.
         step, validation: Mean seconds of a step of late, and of the last validation.
-        timed: Steps whose time is known, those before the first among them.
-        first: Seconds of a step when `after` was found: what follows is as much slower as steps have become.
+        timed: Steps whose time is known; those before training count as one.
+        first: Seconds of a step when `after` was found: what follows is as much slower as steps have become. Those few
+            before training say little of it, so it is what the first steps of training took.
         after: Seconds that what follows training needs.
+        rehearsal: Share of the steps after which what follows is rehearsed next; 1 if it is not.
         outside: Seconds of all sessions that were not training.
     """
 
@@ -71,7 +83,8 @@ class Pace:
     validation: float
     first: float
     after: float
-    timed: int = _LEAST_WINDOW
+    rehearsal: float = _NEVER_REHEARSED
+    timed: int = 1
     outside: float = 0.0
 
     @classmethod
@@ -86,6 +99,8 @@ class Pace:
             after=budget.after,
         )
         left = budget.seconds - (budget.clock() - budget.started)
+        if budget.rehearse is not None and pace._has_room(left, _ROOM):
+            pace.rehearsal = _MIDDLE
         for _ in range(3):  # the number of steps says how many validations there are, and they how many steps
             total = min(budget.most, pace.possible(0, 0, left, budget.again))
             pace.totals, pace.every = [(0, total)], _every(plan, total, budget)
@@ -111,6 +126,8 @@ class Pace:
             value = getattr(self, name)
             if type(value) not in (int, float) or not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} is {value!r:.30}, not seconds")
+        if type(self.rehearsal) not in (int, float) or not 0 <= self.rehearsal <= 1:
+            raise ValueError(f"rehearsal is {self.rehearsal!r:.30}, not a share")
         if not self.totals or not self.first:
             raise ValueError("it says no number of steps, or not how long they took")
         return self
@@ -122,6 +139,8 @@ class Pace:
         self.timed += 1
         window = max(_LEAST_WINDOW, self.totals[-1][1] // _WINDOW)
         self.step += (seconds - self.step) / min(self.timed, window)
+        if self.timed == 1 + _LEAST_WINDOW:
+            self.first = self.step
 
     def needed(self, step: int, steps: int, begun: int, again: float) -> float:
         """Seconds of so many more steps after `step` finished ones, with the validations among and after them.
@@ -134,12 +153,43 @@ class Pace:
         return steps * (1 + again) * self.step + validations * self.validation
 
     def following(self, step: int, again: float) -> float:
-        """Seconds that what follows training needs, for so many finished steps.
+        """Seconds that what follows training needs, for so many finished steps, and another rehearsal of it if there
+        is to be one.
 
         Args:
             again: As of `Budget`.
         """
-        return self.after * self.step / self.first + again * step * self.step
+        times = 1 if self.rehearsal == _NEVER_REHEARSED else 2
+        return times * self._after_now + again * step * self.step
+
+    @property
+    def _after_now(self) -> float:
+        """Seconds that what was rehearsed takes, now that steps have become slower or faster."""
+        return self.after * self.step / self.first
+
+    def _has_room(self, left: float, training: float) -> bool:
+        """Whether so many seconds are enough for a rehearsal, what follows, and so many times as long of training."""
+        return left >= (2 + training) * self._after_now
+
+    def rehearses(self, step: int, steps: int, left: float) -> bool:
+        """Whether what follows training is to be rehearsed now, after `step` finished of so many steps.
+
+        Args:
+            left: Seconds until all must be over.
+        """
+        if step >= steps or step < self.rehearsal * steps:
+            return False
+        if not self._has_room(left, _ROOM_LEFT):
+            self.rehearsal = _NEVER_REHEARSED
+            return False
+        return True
+
+    def rehearsed(self, seconds: float, left: float, budget: Budget) -> None:
+        """A rehearsal of what follows took so long. `left` as of `rehearses`, after it."""
+        surprise = abs(seconds - self._after_now) > _SURPRISE * budget.seconds
+        self.after, self.first = seconds, self.step
+        again = surprise and self._has_room(left, _ROOM)
+        self.rehearsal = (1 + self.rehearsal) / 2 if again else _NEVER_REHEARSED
 
     def possible(self, step: int, begun: int, left: float, again: float) -> int:
         """How many more steps there is time for: at least one.
@@ -210,13 +260,16 @@ class Timekeeper:
         if pace is not None and self._budget is not None:
             pace.outside += self.opened - self._budget.started
 
-    def step(self, pace: Pace | None, step: int, before: float, plan: Plan | None) -> bool:
+    def step(
+        self, pace: Pace | None, step: int, before: float, plan: Plan | None, rehearse: Callable[[], None]
+    ) -> bool:
         """A step is finished.
 
         Args:
             step: Finished steps.
             before: Seconds of training of earlier sessions.
             plan: What counts now; None if its number of steps is not to be corrected.
+            rehearse: Does what follows training.
 
         Returns:
             Whether that was corrected.
@@ -227,7 +280,14 @@ class Timekeeper:
         now = self._clock()
         pace.saw_step(now - self._marked)
         self._marked = now
-        return plan is not None and pace.correct(plan, step, pace.outside + before + self.session, budget)
+        if plan is None:
+            return False
+        used = pace.outside + before
+        if budget.rehearse is not None and pace.rehearses(step, plan.steps, budget.seconds - used - self.session):
+            rehearse()
+            self._marked = self._clock()
+            pace.rehearsed(self._marked - now, budget.seconds - used - self.session, budget)
+        return pace.correct(plan, step, used + self.session, budget)
 
     def validation(self, pace: Pace | None) -> None:
         """A validation is finished, and all that is done then."""

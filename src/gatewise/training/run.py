@@ -282,7 +282,7 @@ class Run:
         counters.since_line.add(self._loss_value)
         counters.since_evaluation.add(self._loss_value)
         plan = None if self.racing else self.plan
-        if self._time.step(counters.pace, counters.step, counters.seconds, plan):
+        if self._time.step(counters.pace, counters.step, counters.seconds, plan, self._rehearse):
             self._follow()
             self.progress.lasts(self.total)
         self.progress.step(self.spent, self._loss_value)
@@ -385,6 +385,14 @@ class Run:
         self._write_line("look", **figures)
         with self.files.writing(self._watching.page):
             self._watching.show(self.files.history)
+
+    def _rehearse(self) -> None:
+        """Do what follows training with the weights of now."""
+        assert self.budget is not None
+        assert self.budget.rehearse is not None
+        self._suspend()
+        self.budget.rehearse(weights(self._network), self.plan.steps)
+        self._continue()
 
     def _suspend(self) -> None:
         """Keep what validating, sampling and looking must not disturb, and validate the weights that are to be kept."""
