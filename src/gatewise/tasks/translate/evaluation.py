@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..baselines import judged_texts
 from .architecture import encode
 from .baselines import Plain, evaluate_baselines
 from .examples import PairBatches
-from .predictor import Predictor
+from .predictor import Predictor, Translation
 from .texts import Texts
 
 _MOST_TRAINING = 1000  # pairs of the training part that are evaluated: translating all would take an epoch
@@ -30,23 +31,32 @@ def evaluate(
     plain: Plain | None,
     first_words_count: int,
     with_baselines: bool,
+    written: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Scores of each part, those of the plain methods on the last one, whether the network earned its place beside
-    them, and the signatures; see `Translator.evaluate`.
+    """Scores of each part, those of the network alone and of the plain methods on the last one, whether the network
+    earned its place beside them, and the signatures; see `Translator.evaluate`.
 
     Args:
         plain: None of a model of before.
         first_words_count: See `evaluate_baselines`.
+        written: Texts of parts that the network is known to write.
     """
     found: dict[str, Any] = {}
-    predicted: list[str] = []  # of the last part
+    last = list(parts)[-1]
+    alone, predicted, share = None, list[str](), 1.0  # of the last part
     for name, part in parts.items():
         if name == "train" and predictor.net is None:  # the plain methods know it by heart
             continue
         some = part.take(range(min(len(part), _MOST_TRAINING))) if name == "train" else part
-        predicted = [best.text for best, *_ in predictor.translate(some.sources, decoding)]
+        if predictor.net is None:
+            predicted = best_texts(predictor.translate(some.sources, decoding))
+        else:
+            alone = predicted = [*(written.get(name) or best_texts(predictor.written(some.sources, decoding)))]
+            # Every training source is in the memory.
+            by_plain = {} if name == "train" else predictor.remembered(some.sources, decoding)
+            predicted = [by_plain[i][0].text if i in by_plain else text for i, text in enumerate(alone)]
+            share = 1 - len(by_plain) / max(1, len(some))
         found[name] = scores_of(predictor, some, predicted)
-    last = list(parts)[-1]
     references = [[target] for target in parts[last].targets or []]
     if with_baselines:
         train = parts["train"] if last not in ("train", "all") else None
@@ -55,8 +65,15 @@ def evaluate(
         else:
             beside = plain.translations(parts[last].sources)
             own = None if predictor.net is None else predicted
-            found |= judged_texts(last, found[last]["bleu"], own, beside, references, plain.strongest)
+            found |= judged_texts(last, found[last]["bleu"], own, beside, references, plain.strongest, share)
+    if alone is not None and share < 1:
+        found["network"] = text_scores(alone, references)
     return {**found, "signatures": signatures(references)}
+
+
+def best_texts(found: Sequence[Sequence[Translation]]) -> list[str]:
+    """The best translation of each text."""
+    return [best.text for best, *_ in found]
 
 
 def scores_of(predictor: Predictor, pairs: Pairs, predicted: list[str]) -> dict[str, Any]:
@@ -99,4 +116,4 @@ class BleuCriterion:
     def __call__(self, net: Any) -> float:
         found = Predictor(net=net, texts=self.texts).translate(self.pairs.sources, Decoding(beam_size=1))
         references = [[target] for target in self.pairs.targets or []]
-        return 1 - bleu([best.text for best, *_ in found], references) / 100
+        return 1 - bleu(best_texts(found), references) / 100

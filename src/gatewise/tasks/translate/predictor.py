@@ -24,11 +24,16 @@ _BATCH = 128  # sentences that are decoded side by side
 _CHUNK = 256  # texts of a chunk of `predictions`
 
 
+NETWORK = "network"  # what a translation is by, if not by a plain method
+
+
 class Translation(NamedTuple):
-    """One translation of a text."""
+    """One translation of a text, and what it is by. That of a plain method has no tokens, and how similar the source of
+    training is for its score."""
 
     text: str
     hypothesis: Hypothesis
+    by: str = NETWORK
 
 
 class Predictor:
@@ -40,6 +45,8 @@ class Predictor:
         source, target, group: Columns of tables; see `read_pairs`.
         csv: How CSV files are written.
         plain: The plain methods.
+        least_alike: How similar to a text a source of training must at least be, for the strongest plain method to
+            answer instead of the network; None: it never does.
     """
 
     def __init__(
@@ -52,8 +59,9 @@ class Predictor:
         group: str | None = None,
         csv: CSVFormat = ANY_CSV,
         plain: Plain | None = None,
+        least_alike: float | None = None,
     ):
-        self.plain = plain
+        self.plain, self.least_alike = plain, least_alike
         self.net, self.texts, self.source, self.target, self.csv = net, texts, source, target, csv
         self.group = group
 
@@ -95,8 +103,10 @@ class Predictor:
         """Each text translated; see `Translator.answers`."""
         options = decoding or Decoding()
         for text in texts:
-            found = [one.text for one in self.translate([text], options)[0]]
-            yield Answer("\n".join(found), {"text": text, "predicted": found if options.n_best > 1 else found[0]})
+            some = self.translate([text], options)[0]
+            found = [one.text for one in some]
+            by = {} if self.least_alike is None else {"by": some[0].by}
+            yield Answer("\n".join(found), {"text": text, "predicted": found if options.n_best > 1 else found[0], **by})
 
     def predictions(
         self,
@@ -115,19 +125,20 @@ class Predictor:
         for chunk in _chunks(len(chosen)):
             own = [sources[number] for number in chosen[chunk]]
             rows = [
-                (number, rank, source, one.text, one.hypothesis.score)
+                (number, rank, source, one.text, one.hypothesis.score, one.by)
                 for number, source, some in zip(chosen[chunk], own, self.translate(own, options), strict=True)
                 for rank, one in enumerate(some, 1)
             ]
-            numbers, ranks, texts, found, scores = zip(*rows, strict=True)
+            numbers, ranks, texts, found, scores, by = zip(*rows, strict=True)
             places = {"text": np.array(numbers), "rank": np.array(ranks)} if options.n_best > 1 else {}
-            yield {**places, "source": list(texts), "predicted": list(found), "score": np.array(scores)}
+            answered = {} if self.least_alike is None else {"by": list(by)}
+            yield {**places, "source": list(texts), "predicted": list(found), "score": np.array(scores), **answered}
 
     def attention(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
     ) -> tuple[list[str], list[str], np.ndarray]:
-        """The tokens of the first text, those of its translation, and the weights (tokens of the translation, tokens of
-        the text) of the attention.
+        """The tokens of the first text, those of the network's translation, and the weights (tokens of the translation,
+        tokens of the text) of the attention.
 
         Raises:
             OptionError: The model has no attention.
@@ -138,7 +149,7 @@ class Predictor:
         sources = self.read(data, query=query, encoding=encoding).sources
         if not sources:
             raise DataError("there is no text whose translation could be drawn. Give at least one")
-        [[(_, best), *_]] = self.translate(sources[:1], Decoding())
+        [[(_, best, _), *_]] = self.written(sources[:1], Decoding())
         if not len(best.tokens):
             raise DataError(f"the translation of '{sources[0][:40]}' is empty: there is no attention to draw")
         assert best.attention is not None
@@ -147,13 +158,24 @@ class Predictor:
     def translate(
         self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None = None
     ) -> list[list[Translation]]:
-        """Translations of each text, the best first; of "" an empty one.
+        """Translations of each text, the best first, by whichever of network and plain method is to answer it; of "" an
+        empty one.
 
         Args:
             prefixes: Tokens that each must begin with.
         """
         if self.net is None:
             return self._plainly(sources, decoding, prefixes)
+        found = self.remembered(sources, decoding, prefixes)
+        rest = [i for i in range(len(sources)) if i not in found]
+        own = None if prefixes is None else [prefixes[i] for i in rest]
+        found.update(zip(rest, self.written([sources[i] for i in rest], decoding, own), strict=True))
+        return [found[i] for i in range(len(sources))]
+
+    def written(
+        self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None = None
+    ) -> list[list[Translation]]:
+        """The same by the network alone."""
         given = [i for i, text in enumerate(sources) if text]
         ids = self.texts.sources([sources[i] for i in given])
         decoded = self.decode(ids, decoding, None if prefixes is None else [prefixes[i] for i in given])
@@ -162,21 +184,42 @@ class Predictor:
             found[i] = [Translation(self._text(sources[i], own, one), one) for one in some]
         return found
 
+    def remembered(
+        self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None = None
+    ) -> dict[int, list[Translation]]:
+        """The same by the strongest plain method, of those texts alone that it is to answer, by their places.
+
+        A plain method continues no prefix, draws nothing and knows no lengths, so the network answers where these are
+        asked for.
+        """
+        lengths = decoding.min_length > 0 or decoding.max_length is not None
+        if self.least_alike is None or decoding.sampling or lengths:
+            return {}
+        found = {}
+        for i, text in enumerate(sources):
+            if text and not (prefixes is not None and prefixes[i]):
+                some = self._by_plain(text, decoding.n_best)
+                if some[0].hypothesis.score >= self.least_alike:
+                    found[i] = some
+        return found
+
     def _plainly(
         self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None
     ) -> list[list[Translation]]:
-        """The same by the strongest plain method."""
-        assert self.plain is not None
+        """The same without a network."""
         if prefixes is not None and any(prefixes):
             raise OptionError("this model has no network, and its plain method continues no prefixes. Leave them out")
-        empty = np.zeros(0, np.int64)
+        found = [self._by_plain(text, decoding.n_best) for text in sources]
         return [
-            [
-                Translation(found if text else "", Hypothesis(empty, score, score, None))
-                for found, score in self.plain.best(text, decoding.n_best)
-            ]
-            for text in sources
+            some if text else [one._replace(text="") for one in some] for text, some in zip(sources, found, strict=True)
         ]
+
+    def _by_plain(self, text: str, count: int) -> list[Translation]:
+        """By the strongest plain method."""
+        assert self.plain is not None
+        name, found = self.plain.name, self.plain.best(text, count)
+        empty = np.zeros(0, np.int64)
+        return [Translation(one, Hypothesis(empty, alike, alike, None), name) for one, alike in found]
 
     def decode(
         self, sources: Sequence[np.ndarray], decoding: Decoding, prefixes: Sequence[list[int]] | None = None
