@@ -110,13 +110,6 @@ def chrf(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> float
     return float(sacrebleu().CHRF().corpus_score(list(predicted), _columns(references)).score)
 
 
-def chrf_of_each(predicted: Sequence[str], references: Sequence[str]) -> np.ndarray:
-    """(N,) chrF of each text beside its reference, from 0 to 100."""
-    metric = sacrebleu().CHRF()
-    pairs = zip(predicted, references, strict=True)
-    return np.array([metric.sentence_score(text, [reference]).score for text, reference in pairs])
-
-
 def signatures(references: Sequence[Sequence[str]]) -> dict[str, str]:
     """sacrebleu's signatures of both metrics for such references; scores are comparable only where they agree."""
     found = {}

@@ -11,7 +11,7 @@ from ...data.text.vocabulary import Characters
 from ...decoding.options import Decoding
 from ...errors import DataError
 from ...tasks.translate.architecture import encode
-from ...tasks.translate.predictor import NETWORK
+from ...tasks.translate.choice import NETWORK
 from ..question import (
     FEW_ROWS,
     USUAL_ROWS,
@@ -38,8 +38,8 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     [ids] = texts.sources([source])
     if not len(ids):
         raise DataError(f"no token in row {row} of {pairs.name} is one that the model knows. Ask for another row")
-    [[(text, best, _), *_]] = predictor.written([source], Decoding())
     [[answer, *_]] = predictor.translate([source], Decoding())
+    text, best, _ = predictor.explained(source)
     known, of = pairs.sources, pairs.name
     if model.plain_ is not None:
         known, of = model.plain_.sources, "the training data"

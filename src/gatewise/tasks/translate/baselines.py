@@ -153,6 +153,11 @@ class Plain:
         """Of the method that translates alone."""
         return self.strongest or ("nearest" if self.sources else "copy")
 
+    @property
+    def compares(self) -> bool:
+        """Whether that method compares sources."""
+        return isinstance(self.methods[self.name], Nearest)
+
     def best(self, text: str, count: int) -> list[tuple[str, float]]:
         """Translations by that method, the best first, and how similar their sources are: 0 where it compares none."""
         method = self.methods[self.name]

@@ -1,69 +1,117 @@
-"""Which texts a plain method answers instead of the network, chosen by held-out pairs."""
+"""Which of the network's translations and those of a translation memory is the answer, by how they agree.
+
+n candidates of a text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from ...data.paired.pairs import Pairs
-from ...metrics.text import chrf_of_each
-from .baselines import MOST_CHOOSING, Plain
+from ...decoding.beam_search import Hypothesis
+from ...metrics.chrf import chrf_of, overlaps
 
-_CERTAIN = 1.0  # standard errors by which a threshold must be better than one of both alone
+NETWORK = "network"  # what a translation is by, if not by a plain method
+REMEMBERED = 10  # candidates of a translation memory
+WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)  # of the network, that are tried
+_SHARPNESS = 16.0  # nats by which a source that is the same weighs more than one without a word in common
+_CERTAIN = 1.0  # standard errors by which candidates of both must be better than the better one alone
+_FEWEST = 20  # held-out pairs, below which candidates of both are not tried
+_DRAWS = 200  # of held-out pairs, to find that error
 
 
-def least_alike(similar: np.ndarray, gains: np.ndarray) -> float | None:
-    """How similar to a text a source of training must at least be for the plain method to answer; None: it never does.
+class Translation(NamedTuple):
+    """One translation of a text, and what it is by. That of a plain method has no tokens, and how similar the source of
+    training is for its score."""
 
-    What is kept is the threshold whose answers gain most, if that is more than one standard error above the better one
-    of network and plain method alone; else that one, as few pairs would find a threshold in what is chance.
+    text: str
+    hypothesis: Hypothesis
+    by: str = NETWORK
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Translations of a text by both.
+
+    Attributes:
+        written: By the network, the best first.
+        remembered: By the plain method; none where no source of training has anything in common with the text.
+    """
+
+    written: Sequence[Translation]
+    remembered: Sequence[Translation]
+
+    @property
+    def translations(self) -> list[Translation]:
+        """Different ones; what both have is the network's."""
+        found: dict[str, Translation] = {}
+        for one in (*self.written, *self.remembered):
+            found.setdefault(one.text, one)
+        return [*found.values()]
+
+    def ranked(self, weight: float) -> list[Translation]:
+        """The best first, with this weight of the network; see `order`."""
+        if weight == 0 or not self.written or not self.remembered:
+            return [*(self.remembered or self.written)]
+        found = self.translations
+        return [found[i] for i in self.order(weight, chrf_of(overlaps([one.text for one in found])))]
+
+    def order(self, weight: float, agreement: np.ndarray) -> np.ndarray:
+        """(n,) places of `translations`, the one first that can be expected to be closest to the reference, which is
+        each candidate with the probability that network and memory give it.
+
+        Args:
+            weight: Of the network's candidates, which have their probabilities among themselves. The others have
+                those that follow from how similar their sources are.
+            agreement: (n, n) chrF of each with each as the reference.
+
+        Source: Kumar & Byrne (2004), "Minimum Bayes-risk decoding for statistical machine translation", NAACL.
+        """
+        place = {one.text: i for i, one in enumerate(self.translations)}
+        chances = np.zeros(len(place))
+        for some, share, sharpness in ((self.written, weight, 1.0), (self.remembered, 1 - weight, _SHARPNESS)):
+            scores = sharpness * np.array([one.hypothesis.score for one in some])
+            own = np.exp(scores - scores.max())
+            np.add.at(chances, [place[one.text] for one in some], share * own / own.sum())
+        return np.argsort(-(agreement @ chances), kind="stable")
+
+
+def chosen_weight(pairs: Iterable[tuple[Candidates, str]]) -> float:
+    """The weight of the network whose answers have the highest chrF on held-out pairs, if that is more than a standard
+    error above network and plain method alone (1 and 0); else the better one of these.
+
+    The measure is that of all pairs as one corpus, and its error is that of the pairs drawn anew.
 
     Args:
-        similar: (N,) of each held-out pair, from 0 to 1; see `baselines.Plain.best`.
-        gains: (N,) by how much the plain method's text is better than the network's.
+        pairs: Candidates and the true text.
     """
-    order = np.argsort(-similar, kind="stable")
-    alike, gained = similar[order], gains[order]
-    N = len(alike)
-    apart = np.concatenate([[True], alike[1:] < alike[:-1], [True]])  # equal ones are answered alike
-    totals = np.where(apart, np.concatenate([[0.0], np.cumsum(gained)]), -np.inf)
-    best, alone = int(totals.argmax()), N if totals[-1] > 0 else 0
-    if best not in (0, N):
-        changed = gained * ((np.arange(N) < best) if alone == 0 else -(np.arange(N) >= best).astype(float))
-        if changed.sum() <= _CERTAIN * np.sqrt(N) * changed.std():
-            best = alone
-    if best == 0:
-        return None
-    return 0.0 if best == N else float(alike[best - 1] + alike[best]) / 2
+    counts = np.array([_counts(candidates, true) for candidates, true in pairs])  # (N, weights, O, 3)
+    scores = chrf_of(counts.sum(0))
+    alone = len(WEIGHTS) - 1 if scores[-1] >= scores[0] else 0
+    best = int(scores.argmax()) if len(counts) >= _FEWEST else alone
+    draws = np.random.default_rng(0).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), _DRAWS)
+    drawn = chrf_of(np.einsum("rn,nkoc->rkoc", draws, counts[:, [best, alone]]))
+    error = float((drawn[:, 0] - drawn[:, 1]).std())
+    return WEIGHTS[best if scores[best] - scores[alone] > _CERTAIN * error else alone]
 
 
-def chosen(plain: Plain, held_out: Pairs, written: Sequence[str]) -> tuple[float | None, float]:
-    """The same for the strongest plain method, by chrF of held-out pairs, of many by the first; and the share of these
-    that it answers then.
-
-    Args:
-        written: What the network writes of each.
-    """
-    some = held_out.take(range(min(len(held_out), MOST_CHOOSING)))
-    texts, alike = zip(*(plain.best(source, 1)[0] for source in some.sources), strict=True)
-    similar, targets = np.array(alike), some.targets or []
-    gains = chrf_of_each(texts, targets) - chrf_of_each(written[: len(some)], targets)
-    found = least_alike(similar, gains)
-    return found, 0.0 if found is None else float((similar >= found).mean())
+def _counts(candidates: Candidates, true: str) -> np.ndarray:
+    """(weights, O, 3) of the answer with each weight; see `metrics.chrf`."""
+    texts = [one.text for one in candidates.translations]
+    found = overlaps([*texts, true])
+    agreement, beside = chrf_of(found[:-1, :-1]), found[:-1, -1]
+    places = [0] * len(WEIGHTS)  # that of the network's best
+    if candidates.remembered:
+        own = [candidates.order(weight, agreement)[0] for weight in WEIGHTS[1:-1]]
+        places = [texts.index(candidates.remembered[0].text), *own, 0]
+    return np.asarray(beside[places])
 
 
-def told(strongest: str, found: float | None, share: float, seconds: float) -> str:
-    """What was chosen, as a sentence for the user.
-
-    Args:
-        share: Of the validation part that the plain method answers.
-    """
-    if found is None:
-        who = f"The network answers all texts: {strongest} is not better for any that it knows to be similar"
-    elif found == 0:
-        who = f"{strongest} answers all texts: the network is not better"
-    else:
-        who = f"{strongest} answers texts that are at least {found:.2f} similar to one of training, {share:.0%} of the"
-        who += " validation part; the network the others"
-    return f"{who} (chosen by validation in {seconds:.1f} s)."
+def told(plain: str, weight: float, seconds: float) -> str:
+    """What was chosen, as a sentence for the user."""
+    who = {0.0: f"{plain} answers all texts", 1.0: f"the network answers all texts, as {plain} makes nothing better"}
+    found = who.get(weight, f"network and {plain} propose, by weights of {weight:.1f} and {1 - weight:.1f}")
+    return f"Who answers: {found} (chosen by validation in {seconds:.1f} s)."

@@ -23,10 +23,10 @@ class TextsDocument:
 
 @dataclass(frozen=True)
 class PlainDocument:
-    """See `baselines.Plain`, whose texts are tensors; and `Translator.least_alike_`, which files of before lack."""
+    """See `baselines.Plain`, whose texts are tensors; and `Translator.weight_`, which files of before lack."""
 
     strongest: str | None
-    least_alike: Annotated[float, SHARE] | None = None
+    weight: Annotated[float, SHARE] = 1.0
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,10 @@ from ..stress import Stressed
 from ..transfer import Axes, row_names
 from ..vectors import Pretrained, word_counts, words_of
 from .architecture import architecture
-from .baselines import Plain, count_first_words
-from .choice import chosen, told
+from .baselines import MOST_CHOOSING, Plain, count_first_words
+from .choice import Candidates, chosen_weight, told
 from .document import Data, Document
-from .evaluation import BleuCriterion, best_texts, evaluate
+from .evaluation import BleuCriterion, evaluate
 from .options import TranslateOptions
 from .predictor import Predictor
 from .sizing import sizing
@@ -60,8 +60,7 @@ class Translator(Estimator, TranslateOptions):
         model_: The network, a `torch.nn.Module`; None with `only="plain"`.
         texts_: Its vocabularies.
         plain_: The plain methods; None of models of before.
-        least_alike_: How similar to a text a source of training must at least be (0 to 1) for the strongest of them to
-            answer instead of the network; None: it never does.
+        weight_: Of the network beside the strongest of them in who answers a text, 0 to 1; see `choice`.
         metrics_: Scores by part, and of the baselines.
         outcome_: How training ended.
 
@@ -87,7 +86,7 @@ class Translator(Estimator, TranslateOptions):
     several_files: ClassVar[str] = "Two files whose lines belong together, one of lines with a tab, or a table."
 
     plain_: Plain | None = None
-    least_alike_: float | None = None
+    weight_: float = 1.0
 
     @classmethod
     def data_at(cls, paths: Sequence[str]) -> Any:
@@ -172,7 +171,7 @@ class Translator(Estimator, TranslateOptions):
             before=None if self._start is None else self._start.model.texts_,
         )
         self.first_words_ = count_first_words(train)
-        self.plain_, self.least_alike_ = Plain.learn(train, parts.get("validation")), None
+        self.plain_, self.weight_ = Plain.learn(train, parts.get("validation")), 1.0
         pretrained = Pretrained.read(self, self.embedding_size, partial(_word_counts, self.texts_, train))
         return partial(self._sized, whole, parts, shares, pretrained)
 
@@ -419,18 +418,20 @@ class Translator(Estimator, TranslateOptions):
             group=self._group,
             csv=self.csv_format(),
             plain=self.plain_,
-            least_alike=self.least_alike_,
+            weight=self.weight_,
         )
 
     def _measure(self, parts: Mapping[str, Pairs], finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
         """Choose which texts a plain method is to answer, and evaluate."""
-        plain, held_out, written = self.plain_, parts.get("validation"), {}
+        plain, held_out, found = self.plain_, parts.get("validation"), {}
+        self.weight_ = 1.0
         if self.only is None and held_out is not None and plain is not None and plain.strongest is not None:
             begun = time.monotonic()
-            written["validation"] = best_texts(self._predictor().written(held_out.sources, Decoding()))
-            self.least_alike_, share = chosen(plain, held_out, written["validation"])
-            tell(told(plain.strongest, self.least_alike_, share, time.monotonic() - begun))
-        return self._evaluate(parts, with_baselines=finished, written=written)
+            both = found["validation"] = self._predictor().candidates(held_out.sources, Decoding())
+            pairs = zip(both[:MOST_CHOOSING], held_out.targets or [], strict=False)
+            self.weight_ = chosen_weight(pairs)
+            tell(told(plain.strongest, self.weight_, time.monotonic() - begun))
+        return self._evaluate(parts, with_baselines=finished, candidates=found)
 
     def _evaluate(
         self,
@@ -438,7 +439,7 @@ class Translator(Estimator, TranslateOptions):
         *,
         with_baselines: bool,
         decoding: Decoding | None = None,
-        written: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        candidates: Mapping[str, Sequence[Candidates]] = MappingProxyType({}),
     ) -> dict[str, Any]:
         return evaluate(
             self._predictor(),
@@ -447,7 +448,7 @@ class Translator(Estimator, TranslateOptions):
             plain=self.plain_,
             first_words_count=self.first_words_,
             with_baselines=with_baselines,
-            written=written,
+            candidates=candidates,
         )
 
     def _word_embedding(self) -> tuple[Sequence[str], str, int]:
@@ -462,9 +463,7 @@ class Translator(Estimator, TranslateOptions):
             "sizes": asdict(self.sizing_),
             "texts": self.texts_.to_json(),
             "first_words": self.first_words_,
-            "plain": (
-                None if self.plain_ is None else {"strongest": self.plain_.strongest, "least_alike": self.least_alike_}
-            ),
+            "plain": (None if self.plain_ is None else {"strongest": self.plain_.strongest, "weight": self.weight_}),
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
@@ -474,7 +473,7 @@ class Translator(Estimator, TranslateOptions):
         if found.plain is not None:
             memory = taken(tensors, "plain.", {"texts": (None,), "lengths": (None,)})
             self.plain_ = Plain.restore(memory, found.first_words, found.plain.strongest)
-            self.least_alike_ = found.plain.least_alike
+            self.weight_ = found.plain.weight
         if self.only == "plain":
             self.model_ = None
         else:

@@ -15,8 +15,9 @@ from .. import attention_decoder
 from ..baselines import judged_texts
 from .architecture import encode
 from .baselines import Plain, evaluate_baselines
+from .choice import NETWORK, Candidates, Translation
 from .examples import PairBatches
-from .predictor import Predictor, Translation
+from .predictor import Predictor
 from .texts import Texts
 
 _MOST_TRAINING = 1000  # pairs of the training part that are evaluated: translating all would take an epoch
@@ -31,7 +32,7 @@ def evaluate(
     plain: Plain | None,
     first_words_count: int,
     with_baselines: bool,
-    written: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    candidates: Mapping[str, Sequence[Candidates]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Scores of each part, those of the network alone and of the plain methods on the last one, whether the network
     earned its place beside them, and the signatures; see `Translator.evaluate`.
@@ -39,23 +40,24 @@ def evaluate(
     Args:
         plain: None of a model of before.
         first_words_count: See `evaluate_baselines`.
-        written: Texts of parts that the network is known to write.
+        candidates: Of parts whose candidates are known.
     """
     found: dict[str, Any] = {}
     last = list(parts)[-1]
-    alone, predicted, share = None, list[str](), 1.0  # of the last part
+    alone, predicted, share = list[str](), list[str](), 1.0  # of the last part
     for name, part in parts.items():
         if name == "train" and predictor.net is None:  # the plain methods know it by heart
             continue
         some = part.take(range(min(len(part), _MOST_TRAINING))) if name == "train" else part
         if predictor.net is None:
             predicted = best_texts(predictor.translate(some.sources, decoding))
+        elif name == "train" or not predictor.asks_plain(decoding):  # every training source is in the memory
+            predicted = best_texts(predictor.written(some.sources, decoding))
         else:
-            alone = predicted = [*(written.get(name) or best_texts(predictor.written(some.sources, decoding)))]
-            # Every training source is in the memory.
-            by_plain = {} if name == "train" else predictor.remembered(some.sources, decoding)
-            predicted = [by_plain[i][0].text if i in by_plain else text for i, text in enumerate(alone)]
-            share = 1 - len(by_plain) / max(1, len(some))
+            both = candidates.get(name) or predictor.candidates(some.sources, decoding)
+            answers = [one.ranked(predictor.weight)[0] for one in both]
+            alone, predicted = [one.written[0].text for one in both], [one.text for one in answers]
+            share = sum(one.by == NETWORK for one in answers) / max(1, len(answers))
         found[name] = scores_of(predictor, some, predicted)
     references = [[target] for target in parts[last].targets or []]
     if with_baselines:
@@ -66,7 +68,7 @@ def evaluate(
             beside = plain.translations(parts[last].sources)
             own = None if predictor.net is None else predicted
             found |= judged_texts(last, found[last]["bleu"], own, beside, references, plain.strongest, share)
-    if alone is not None and share < 1:
+    if predictor.asks_plain(decoding) and last != "train":
         found["network"] = text_scores(alone, references)
     return {**found, "signatures": signatures(references)}
 

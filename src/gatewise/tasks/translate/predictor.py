@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,22 +19,11 @@ from ..attention_decoder import DecoderStep
 from ..sharding import predicted
 from .architecture import encode
 from .baselines import Plain
+from .choice import NETWORK, REMEMBERED, Candidates, Translation
 from .texts import Texts, padded
 
 _BATCH = 128  # sentences that are decoded side by side
 _CHUNK = 256  # texts of a chunk of `predictions`
-
-
-NETWORK = "network"  # what a translation is by, if not by a plain method
-
-
-class Translation(NamedTuple):
-    """One translation of a text, and what it is by. That of a plain method has no tokens, and how similar the source of
-    training is for its score."""
-
-    text: str
-    hypothesis: Hypothesis
-    by: str = NETWORK
 
 
 class Predictor:
@@ -45,8 +35,7 @@ class Predictor:
         source, target, group: Columns of tables; see `read_pairs`.
         csv: How CSV files are written.
         plain: The plain methods.
-        least_alike: How similar to a text a source of training must at least be, for the strongest plain method to
-            answer instead of the network; None: it never does.
+        weight: Of the network beside the strongest plain method in who answers, see `choice`: 1: it answers all.
     """
 
     def __init__(
@@ -59,9 +48,9 @@ class Predictor:
         group: str | None = None,
         csv: CSVFormat = ANY_CSV,
         plain: Plain | None = None,
-        least_alike: float | None = None,
+        weight: float = 1.0,
     ):
-        self.plain, self.least_alike = plain, least_alike
+        self.plain, self.weight = plain, weight
         self.net, self.texts, self.source, self.target, self.csv = net, texts, source, target, csv
         self.group = group
 
@@ -105,7 +94,7 @@ class Predictor:
         for text in texts:
             some = self.translate([text], options)[0]
             found = [one.text for one in some]
-            by = {} if self.least_alike is None else {"by": some[0].by}
+            by = {} if self.weight == 1 else {"by": some[0].by}
             yield Answer("\n".join(found), {"text": text, "predicted": found if options.n_best > 1 else found[0], **by})
 
     def predictions(
@@ -131,14 +120,14 @@ class Predictor:
             ]
             numbers, ranks, texts, found, scores, by = zip(*rows, strict=True)
             places = {"text": np.array(numbers), "rank": np.array(ranks)} if options.n_best > 1 else {}
-            answered = {} if self.least_alike is None else {"by": list(by)}
+            answered = {} if self.weight == 1 else {"by": list(by)}
             yield {**places, "source": list(texts), "predicted": list(found), "score": np.array(scores), **answered}
 
     def attention(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
     ) -> tuple[list[str], list[str], np.ndarray]:
-        """The tokens of the first text, those of the network's translation, and the weights (tokens of the translation,
-        tokens of the text) of the attention.
+        """The tokens of the first text, those of its translation, see `explained`, and the weights (tokens of the
+        translation, tokens of the text) of the attention.
 
         Raises:
             OptionError: The model has no attention.
@@ -149,7 +138,7 @@ class Predictor:
         sources = self.read(data, query=query, encoding=encoding).sources
         if not sources:
             raise DataError("there is no text whose translation could be drawn. Give at least one")
-        [[(_, best, _), *_]] = self.written(sources[:1], Decoding())
+        best = self.explained(sources[0]).hypothesis
         if not len(best.tokens):
             raise DataError(f"the translation of '{sources[0][:40]}' is empty: there is no attention to draw")
         assert best.attention is not None
@@ -158,19 +147,42 @@ class Predictor:
     def translate(
         self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None = None
     ) -> list[list[Translation]]:
-        """Translations of each text, the best first, by whichever of network and plain method is to answer it; of "" an
-        empty one.
+        """Translations of each text, the best first, by network or plain method, see `choice`; of "" an empty one.
+
+        A plain method continues no prefix, draws nothing and knows no lengths, so the network answers where these are
+        asked for.
 
         Args:
             prefixes: Tokens that each must begin with.
         """
         if self.net is None:
             return self._plainly(sources, decoding, prefixes)
-        found = self.remembered(sources, decoding, prefixes)
+        found: dict[int, list[Translation]] = {}
+        if self.asks_plain(decoding):
+            both = [i for i in range(len(sources)) if sources[i] and not (prefixes is not None and prefixes[i])]
+            candidates = self.candidates([sources[i] for i in both], decoding, self.weight > 0)
+            answered = ((i, one.ranked(self.weight)) for i, one in zip(both, candidates, strict=True))
+            found = {i: ranked[: decoding.n_best] for i, ranked in answered if ranked}
         rest = [i for i in range(len(sources)) if i not in found]
         own = None if prefixes is None else [prefixes[i] for i in rest]
         found.update(zip(rest, self.written([sources[i] for i in rest], decoding, own), strict=True))
         return [found[i] for i in range(len(sources))]
+
+    def asks_plain(self, decoding: Decoding) -> bool:
+        """Whether the plain method may answer in such a search."""
+        lengths = decoding.min_length > 0 or decoding.max_length is not None
+        return self.net is not None and self.weight < 1 and not (decoding.sampling or lengths)
+
+    def candidates(self, sources: Sequence[str], decoding: Decoding, with_network: bool = True) -> list[Candidates]:
+        """Translations of each text by both, as many as the beam has and as a memory gives.
+
+        Args:
+            with_network: False where only those of the plain method are wanted.
+        """
+        every = replace(decoding, n_best=decoding.beam_size)
+        written = self.written(sources, every) if with_network else [[] for _ in sources]
+        count = max(REMEMBERED, decoding.n_best)
+        return [Candidates(own, self._alike(text, count)) for text, own in zip(sources, written, strict=True)]
 
     def written(
         self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None = None
@@ -184,25 +196,6 @@ class Predictor:
             found[i] = [Translation(self._text(sources[i], own, one), one) for one in some]
         return found
 
-    def remembered(
-        self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None = None
-    ) -> dict[int, list[Translation]]:
-        """The same by the strongest plain method, of those texts alone that it is to answer, by their places.
-
-        A plain method continues no prefix, draws nothing and knows no lengths, so the network answers where these are
-        asked for.
-        """
-        lengths = decoding.min_length > 0 or decoding.max_length is not None
-        if self.least_alike is None or decoding.sampling or lengths:
-            return {}
-        found = {}
-        for i, text in enumerate(sources):
-            if text and not (prefixes is not None and prefixes[i]):
-                some = self._by_plain(text, decoding.n_best)
-                if some[0].hypothesis.score >= self.least_alike:
-                    found[i] = some
-        return found
-
     def _plainly(
         self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None
     ) -> list[list[Translation]]:
@@ -214,12 +207,25 @@ class Predictor:
             some if text else [one._replace(text="") for one in some] for text, some in zip(sources, found, strict=True)
         ]
 
+    def _alike(self, text: str, count: int) -> list[Translation]:
+        """By the strongest plain method, but where it finds nothing alike."""
+        assert self.plain is not None
+        found = self._by_plain(text, count) if text else []
+        return found if not self.plain.compares or (found and found[0].hypothesis.score > 0) else []
+
     def _by_plain(self, text: str, count: int) -> list[Translation]:
         """By the strongest plain method."""
         assert self.plain is not None
         name, found = self.plain.name, self.plain.best(text, count)
         empty = np.zeros(0, np.int64)
         return [Translation(one, Hypothesis(empty, alike, alike, None), name) for one, alike in found]
+
+    def explained(self, source: str) -> Translation:
+        """The translation of a text, or what the network would have written if it is by a plain method."""
+        [[found, *_]] = self.translate([source], Decoding())
+        if found.by != NETWORK:
+            [[found, *_]] = self.written([source], Decoding())
+        return found
 
     def decode(
         self, sources: Sequence[np.ndarray], decoding: Decoding, prefixes: Sequence[list[int]] | None = None

@@ -56,14 +56,11 @@ def step_model(translator: Translator, digest: str, rounded: Rounding) -> Functi
 
 def _alone(translator: Translator) -> str:
     """That a plain method answers some texts instead of the network. OptionError if it answers all."""
-    least, plain = translator.least_alike_, translator.plain_
-    if least is None or plain is None:
+    weight, plain = translator.weight_, translator.plain_
+    if weight == 1 or plain is None:
         return ""
-    if least == 0:
+    if weight == 0:
         raise OptionError(
             f"its network answers nothing, as {plain.name} answers every text. Train it with --only network"
         )
-    return (
-        f" This is its network alone; texts that are at least {least:.2f} similar to one of training are answered by "
-        f"{plain.name}, which is not exported."
-    )
+    return f" This is its network alone, beside which {plain.name} proposes translations; that is not exported."
