@@ -104,7 +104,7 @@ def mixed(reverser, tmp_path):
     """A translator whose memory answers what has a word in common with one of its sources."""
     reverser.save(tmp_path / "reverser")
     translator = Translator.load(tmp_path / "reverser")
-    assert translator.weight_ == 1  # a network that learned the language needs no memory
+    assert translator.weight_ == 1
     known = [("one two three", "was remembered"), ("four four", "this too")]
     translator.plain_ = Plain(*zip(*known, strict=True), 0, "nearest")
     translator.weight_ = 0.0

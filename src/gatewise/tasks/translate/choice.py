@@ -16,7 +16,7 @@ from ...metrics.chrf import chrf_of, overlaps
 
 NETWORK = "network"  # what a translation is by, if not by a plain method
 REMEMBERED = 10  # candidates of a translation memory
-WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)  # of the network, that are tried
+WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0)  # of the network, that are tried
 _SHARPNESS = 16.0  # nats by which a source that is the same weighs more than one without a word in common
 _CERTAIN = 1.0  # standard errors by which candidates of both must be better than the better one alone
 _FEWEST = 20  # held-out pairs, below which candidates of both are not tried
