@@ -92,8 +92,8 @@ def chosen_weight(pairs: Iterable[tuple[Candidates, str]]) -> float:
     scores = chrf_of(counts.sum(0))
     alone = len(WEIGHTS) - 1 if scores[-1] >= scores[0] else 0
     best = int(scores.argmax()) if len(counts) >= _FEWEST else alone
-    draws = np.random.default_rng(0).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), _DRAWS)
-    drawn = chrf_of(np.einsum("rn,nkoc->rkoc", draws, counts[:, [best, alone]]))
+    draw, both = np.random.default_rng(0), counts[:, [best, alone]]
+    drawn = chrf_of(np.array([both[draw.integers(0, len(both), len(both))].sum(0) for _ in range(_DRAWS)]))
     error = float((drawn[:, 0] - drawn[:, 1]).std())
     return WEIGHTS[best if scores[best] - scores[alone] > _CERTAIN * error else alone]
 
