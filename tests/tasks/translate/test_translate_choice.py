@@ -43,6 +43,11 @@ def test_candidates_are_ranked_by_what_they_can_be_expected_to_score():
     assert {one.text: one.by for one in found}["remove all files"] == "nearest"
 
 
+def test_scores_of_damaged_weights_end_nothing():
+    some = by({"a b": np.nan, "b c": -np.inf})
+    assert len(Candidates(some, by({"a b c": 0.5}, "nearest")).ranked(0.3)) == 3
+
+
 def test_where_one_proposes_nothing_the_other_answers():
     some = by({"a b": -1.0, "b c": -2.0})
     for weight in (0.0, 0.4):

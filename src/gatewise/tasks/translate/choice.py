@@ -73,7 +73,7 @@ class Candidates:
         place = {one.text: i for i, one in enumerate(self.translations)}
         chances = np.zeros(len(place))
         for some, share, sharpness in ((self.written, weight, 1.0), (self.remembered, 1 - weight, _SHARPNESS)):
-            scores = sharpness * np.array([one.hypothesis.score for one in some])
+            scores = np.nan_to_num(sharpness * np.array([one.hypothesis.score for one in some]))  # of damaged weights
             own = np.exp(scores - scores.max())
             np.add.at(chances, [place[one.text] for one in some], share * own / own.sum())
         return np.argsort(-(agreement @ chances), kind="stable")
