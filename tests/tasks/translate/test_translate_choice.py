@@ -27,9 +27,11 @@ def test_candidates_are_ranked_by_what_they_can_be_expected_to_score():
     """By hand, with sacrebleu's chrF: the network's chances are those of its scores, the memory's of similarity."""
     written = {"list all files": -1.0, "list the folders": -1.2, "copy it": -3.0}
     remembered = {"list all the folders": 0.9, "remove all files": 0.7, "list the folders": 0.2}
-    weight, texts = 0.3, [*dict.fromkeys([*written, *remembered])]
+    beside = {"remove all files": 0.6, "print it": 0.5}
+    weight, texts = 0.3, [*dict.fromkeys([*written, *remembered, *beside])]
     chances = dict.fromkeys(texts, 0.0)
-    for share, scores in ((weight, written), (1 - weight, {text: 16 * alike for text, alike in remembered.items()})):
+    memories = [(0.35, {text: 16 * alike for text, alike in some.items()}) for some in (remembered, beside)]
+    for share, scores in ((weight, written), *memories):
         total = sum(np.exp(score) for score in scores.values())
         for text, score in scores.items():
             chances[text] += share * np.exp(score) / total
@@ -37,10 +39,11 @@ def test_candidates_are_ranked_by_what_they_can_be_expected_to_score():
     expected = {
         text: sum(chances[other] * chrf.sentence_score(text, [other]).score for other in texts) for text in texts
     }
-    found = Candidates(by(written), by(remembered, "nearest")).ranked(weight)
+    found = Candidates(by(written), by(remembered, "nearest"), by(beside, "n-gram match")).ranked(weight)
     assert [one.text for one in found] == sorted(texts, key=lambda text: -expected[text])
     assert {one.text: one.by for one in found}["list the folders"] == "network"
     assert {one.text: one.by for one in found}["remove all files"] == "nearest"
+    assert {one.text: one.by for one in found}["print it"] == "n-gram match"
 
 
 def test_scores_of_damaged_weights_end_nothing():

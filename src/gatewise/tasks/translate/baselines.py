@@ -154,13 +154,15 @@ class Plain:
         return self.strongest or ("nearest" if self.sources else "copy")
 
     @property
-    def compares(self) -> bool:
-        """Whether that method compares sources."""
-        return isinstance(self.methods[self.name], Nearest)
+    def memories(self) -> list[str]:
+        """That method, and then the other one that compares sources; none if it compares none itself."""
+        found = [name for name, method in self.methods.items() if isinstance(method, Nearest)]
+        return sorted(found, key=lambda name: name != self.name) if self.name in found else []
 
-    def best(self, text: str, count: int) -> list[tuple[str, float]]:
-        """Translations by that method, the best first, and how similar their sources are: 0 where it compares none."""
-        method = self.methods[self.name]
+    def best(self, text: str, count: int, name: str | None = None) -> list[tuple[str, float]]:
+        """Translations by that method, or the one that is named, the best first, and how similar their sources are: 0
+        where it compares none."""
+        method = self.methods[name or self.name]
         return method.best(text, count) if isinstance(method, Nearest) else [(method(text), 0.0)]
 
     def translations(self, sources: Sequence[str]) -> dict[str, list[str]]:

@@ -38,17 +38,19 @@ class Candidates:
 
     Attributes:
         written: By the network, the best first.
-        remembered: By the plain method; none where no source of training has anything in common with the text.
+        remembered: By the strongest plain method; none where no source of training has anything in common with it.
+        beside: By the other translation memory, if that method is one.
     """
 
     written: Sequence[Translation]
     remembered: Sequence[Translation]
+    beside: Sequence[Translation] = ()
 
     @property
     def translations(self) -> list[Translation]:
         """Different ones; what both have is the network's."""
         found: dict[str, Translation] = {}
-        for one in (*self.written, *self.remembered):
+        for one in (*self.written, *self.remembered, *self.beside):
             found.setdefault(one.text, one)
         return [*found.values()]
 
@@ -64,15 +66,17 @@ class Candidates:
         each candidate with the probability that network and memory give it.
 
         Args:
-            weight: Of the network's candidates, which have their probabilities among themselves. The others have
-                those that follow from how similar their sources are.
+            weight: Of the network's candidates, which have their probabilities among themselves. Those of each memory
+                have the ones that follow from how similar their sources are; two memories count alike.
             agreement: (n, n) chrF of each with each as the reference.
 
         Source: Kumar & Byrne (2004), "Minimum Bayes-risk decoding for statistical machine translation", NAACL.
         """
         place = {one.text: i for i, one in enumerate(self.translations)}
         chances = np.zeros(len(place))
-        for some, share, sharpness in ((self.written, weight, 1.0), (self.remembered, 1 - weight, _SHARPNESS)):
+        memories = [some for some in (self.remembered, self.beside) if some]
+        of_each = [(some, (1 - weight) / len(memories), _SHARPNESS) for some in memories]
+        for some, share, sharpness in [(self.written, weight, 1.0), *of_each]:
             scores = np.nan_to_num(sharpness * np.array([one.hypothesis.score for one in some]))  # of damaged weights
             own = np.exp(scores - scores.max())
             np.add.at(chances, [place[one.text] for one in some], share * own / own.sum())

@@ -182,7 +182,7 @@ class Predictor:
         every = replace(decoding, n_best=decoding.beam_size)
         written = self.written(sources, every) if with_network else [[] for _ in sources]
         count = max(REMEMBERED, decoding.n_best)
-        return [Candidates(own, self._alike(text, count)) for text, own in zip(sources, written, strict=True)]
+        return [Candidates(own, *self._alike(text, count)) for text, own in zip(sources, written, strict=True)]
 
     def written(
         self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None = None
@@ -207,18 +207,23 @@ class Predictor:
             some if text else [one._replace(text="") for one in some] for text, some in zip(sources, found, strict=True)
         ]
 
-    def _alike(self, text: str, count: int) -> list[Translation]:
-        """By the strongest plain method, but where it finds nothing alike."""
+    def _alike(self, text: str, count: int) -> list[list[Translation]]:
+        """By the strongest plain method and the other memory, see `Plain.memories`, where they find anything alike."""
         assert self.plain is not None
-        found = self._by_plain(text, count) if text else []
-        return found if not self.plain.compares or (found and found[0].hypothesis.score > 0) else []
+        if not text:
+            return [[]]
+        if not self.plain.memories:
+            return [self._by_plain(text, count)]
+        found = [self._by_plain(text, count, name) for name in self.plain.memories]
+        return [some if some[0].hypothesis.score > 0 else [] for some in found]
 
-    def _by_plain(self, text: str, count: int) -> list[Translation]:
-        """By the strongest plain method."""
+    def _by_plain(self, text: str, count: int, name: str | None = None) -> list[Translation]:
+        """By the strongest plain method, or the one that is named."""
         assert self.plain is not None
-        name, found = self.plain.name, self.plain.best(text, count)
-        empty = np.zeros(0, np.int64)
-        return [Translation(one, Hypothesis(empty, alike, alike, None), name) for one, alike in found]
+        found, empty = self.plain.best(text, count, name), np.zeros(0, np.int64)
+        return [
+            Translation(one, Hypothesis(empty, alike, alike, None), name or self.plain.name) for one, alike in found
+        ]
 
     def explained(self, source: str) -> Translation:
         """The translation of a text, or what the network would have written if it is by a plain method."""
