@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
     (found / "pairs.tsv").write_text("\n".join(map("\t".join, zip(SOURCES, TARGETS, strict=True))))
     (found / "new.txt").write_text("old dog\nblue house\n")
     names = [str(found / name) for name in ("t.src", "t.tgt", "model")]
-    assert main(["fit", "translate", *names[:2], *TINY, "--epochs", "9", "-o", names[2]]) == 0
+    assert main(["fit", "translate", *names[:2], *TINY, "--epochs", "9", "--only", "network", "-o", names[2]]) == 0
     (found / "head.csv").write_text("source,target\n")
     blind = [*TINY, "--attention", "none", "--epochs", "0.1", "-o", str(found / "blind")]
     assert main(["fit", "translate", *names[:2], *blind]) == 0

@@ -202,7 +202,7 @@ def test_what_lies_far_back_is_the_state(name, tmp_path, monkeypatch):
 def test_written_words_lead_by_their_log_probability(name, tmp_path):
     model, data = opened_with(name, tmp_path, "predict")
     predictor = model._predictor()
-    [[(_, best), *_]] = predictor.translate(predictor.read(data).sources[:1], Decoding())
+    [[(_, best, _), *_]] = predictor.translate(predictor.read(data).sources[:1], Decoding())
     total = 0.0
     for step in range(len(best.tokens) + 1):
         asked = question(model, data, 0, Ask(step=step))[0]

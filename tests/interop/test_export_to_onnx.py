@@ -184,7 +184,7 @@ def test_translators_are_two_files(options, tmp_path, capsys):
     digits = [[str(d) for d in np.random.default_rng(n).integers(0, 9, 3)] for n in range(30)]
     data = [" ".join(own) for own in digits], [" ".join(own[::-1]) for own in digits]
     sizes = {"tokens": "words", "embedding_size": 8, "hidden_size": 8, "epochs": 1}
-    path = fitted(Translator(**sizes, **options), tmp_path, *data)
+    path = fitted(Translator(**sizes, **options, only="network"), tmp_path, *data)
     encoder, decoder = exported(path, tmp_path / "out", capsys)
     given = {each.name for each in encoder.graph.output}
     assert given < {each.name for each in decoder.graph.input}

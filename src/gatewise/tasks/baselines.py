@@ -42,16 +42,18 @@ def judged_texts(
     plain: Mapping[str, Sequence[str]],
     references: Sequence[Sequence[str]],
     strongest: str | None,
+    share: float = 1.0,
 ) -> dict[str, Any]:
     """Scores of the texts of plain methods, as "baselines", and what `judged` says of the strongest, by BLEU.
 
     Args:
         part: That all are measured on.
         own: BLEU of the model there.
-        predicted: The network's texts; None without one.
+        predicted: The model's texts; None without a network.
         plain: Those of each method, by name.
         references: The true texts of each item.
         strongest: None where validation could not tell.
+        share: Of the texts that are by the network, if there is one.
     """
     scores = {name: text_scores(texts, references) for name, texts in plain.items()}
     if strongest is None:
@@ -65,7 +67,7 @@ def judged_texts(
             model=own,
             plain={name: found["bleu"] for name, found in scores.items()},
             strongest=strongest,
-            share=float(predicted is not None),
+            share=0.0 if predicted is None else share,
             standard_error=error,
         ),
     }

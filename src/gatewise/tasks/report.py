@@ -86,8 +86,14 @@ _TEXTS = {  # key of a score -> width of its column, digits behind the point
 
 
 def text_report(metrics: Metrics) -> str:
-    """Of `translate` and `caption`: the parts, then the baselines, and the signatures of BLEU and chrF."""
-    rows = parts_in_order(metrics) | {f"{name} (baseline)": some for name, some in metrics.get("baselines", {}).items()}
+    """Of `translate` and `caption`: the parts, then the network alone where a plain method answers some texts, the
+    baselines, and the signatures of BLEU and chrF."""
+    alone = {"network alone": metrics["network"]} if "network" in metrics else {}
+    rows = (
+        parts_in_order(metrics)
+        | alone
+        | {f"{name} (baseline)": some for name, some in metrics.get("baselines", {}).items()}
+    )
     if not rows:
         return NOTHING_MEASURED
     keys = [key for key in _TEXTS if any(key in scores for scores in rows.values())]

@@ -9,4 +9,4 @@ from gatewise.tasks import Translator
 
 @pytest.fixture(scope="session")
 def reverser():
-    return Translator(**{**SMALL, "epochs": 14}, seed=1).fit(Pairs(*numbers(400)))
+    return Translator(**{**SMALL, "epochs": 14}, seed=1, only="network").fit(Pairs(*numbers(400)))

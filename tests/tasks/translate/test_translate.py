@@ -82,7 +82,7 @@ def test_a_file_that_contradicts_itself_is_refused(reverser, tmp_path):
 
 def test_products_of_bfloat16_are_validated_by_the_bleu_of_their_translations():
     train, held_out = Pairs(*numbers(80)), Pairs(*numbers(20, seed=1))
-    model = Translator(**SMALL, precision="bfloat16", stop_on="bleu").fit(train, validation=held_out)
+    model = Translator(**SMALL, precision="bfloat16", stop_on="bleu", only="network").fit(train, validation=held_out)
     found = model.predict(held_out.sources, decoding=Decoding(beam_size=1))
     assert model.outcome_.best_loss == pytest.approx(1 - bleu(found, [[text] for text in held_out.targets]) / 100)
 
@@ -114,7 +114,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
 def test_validation_data_of_its_own_and_targets_beside_texts():
     sources, targets = numbers(60)
     one = Translator(**SMALL).fit(sources, targets, validation=numbers(10, seed=2))
-    assert set(one.metrics_) == {"train", "validation", "baselines", "signatures", *verdict.KEYS}
+    assert set(one.metrics_) == {"train", "validation", "network", "baselines", "signatures", *verdict.KEYS}
     assert one.metrics_["train"]["pairs"] == 60
     parts = split_at_random(Pairs(sources, targets), (0.8, 0.1, 0.1), 0, "pairs")
     assert [len(part) for part in parts.values()] == [48, 6, 6]

@@ -11,6 +11,7 @@ from ...data.text.vocabulary import Characters
 from ...decoding.options import Decoding
 from ...errors import DataError
 from ...tasks.translate.architecture import encode
+from ...tasks.translate.choice import NETWORK
 from ..question import (
     FEW_ROWS,
     USUAL_ROWS,
@@ -37,7 +38,8 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     [ids] = texts.sources([source])
     if not len(ids):
         raise DataError(f"no token in row {row} of {pairs.name} is one that the model knows. Ask for another row")
-    [[(text, best), *_]] = predictor.translate([source], Decoding())
+    [[answer, *_]] = predictor.translate([source], Decoding())
+    text, best, _ = predictor.explained(source)
     known, of = pairs.sources, pairs.name
     if model.plain_ is not None:
         known, of = model.plain_.sources, "the training data"
@@ -69,6 +71,7 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
         piece=lambda token: texts.pieces(np.array([token]))[0],
         separator="" if isinstance(texts.target, Characters) else " ",
         text=text,
+        instead=None if answer.by == NETWORK else (answer.text, answer.by),
         usual=f"the mean embedding of {'all tokens' if few else f'the tokens of {len(some):,} rows of {of}'}",
     )
     return asked.question(), pairs.name

@@ -35,6 +35,7 @@ class Written:
         separator: Between tokens.
         text: The whole answer.
         usual: As of a `Question`.
+        instead: What a plain method answers in its place, and its name.
     """
 
     def __init__(
@@ -53,9 +54,10 @@ class Written:
         separator: str,
         text: str,
         usual: str,
+        instead: tuple[str, str] | None = None,
     ):
         self.model, self.net, self._encode, self._encoded, self.reading = model, net, encode, encoded, reading
-        self.ask, self.text, self.usual = ask, text, usual
+        self.ask, self.text, self.usual, self.instead = ask, text, usual, instead
         self.unit = "word" if separator else "character"
         tokens = [*tokens, end]
         self.step = chosen_step(ask.step, len(tokens), 0)
@@ -84,17 +86,18 @@ class Written:
         order = np.argsort(-self.chances, kind="stable")
         others = contrasted(self.chances, best, other)
         name, against = self.names[best], self.names[other]
-        probability = float(np.exp(self.chances[self.chosen]))
+        choices = [
+            Choice(name=self.names[one], probability=min(1.0, float(np.exp(self.chances[one]))))
+            for one in map(int, order[:_CHOICES])
+        ]
+        if self.instead is None:
+            probability = min(1.0, float(np.exp(self.chances[self.chosen])))
+            answer = Answer(text=self.text, probability=probability, choices=choices)
+        else:
+            answer = Answer(text=self.instead[0], choices=choices, network_share=0.0, plain=self.instead[1])
 
         return Question(
-            answer=Answer(
-                text=self.text,
-                probability=min(1.0, probability),
-                choices=[
-                    Choice(name=self.names[one], probability=min(1.0, float(np.exp(self.chances[one]))))
-                    for one in map(int, order[:_CHOICES])
-                ],
-            ),
+            answer=answer,
             target=Target(
                 kind="word",
                 text=f"the lead of {name!r} over {against!r} as {self.unit} {self.step}",

@@ -21,7 +21,7 @@ Units = Callable[[str], Sequence[str]]
 # Of the training pairs that a model's file holds as a translation memory; of more, every so many.
 MOST_PAIRS = 50_000
 MOST_BYTES = 8_000_000
-_MOST_CHOOSING = 1000  # validation pairs that choose the strongest method
+MOST_CHOOSING = 1000  # validation pairs that choose the strongest method
 _SPACED = 12  # characters: where words are longer on average, they are not written apart
 
 
@@ -47,25 +47,41 @@ class Nearest:
             for unit, count in Counter(found).items():
                 rows[unit].append(row)
                 counts[unit].append(count)
-        softened = 1.2 * (0.25 + 0.75 * lengths / max(1.0, lengths.mean()))
+        self._mean = max(1.0, lengths.mean())
+        softened = self._softened(lengths)
         self._postings = {}
         for unit, where in rows.items():
             own, many = np.array(where), np.array(counts[unit], float)
-            rarity = np.log(1 + (len(sources) - len(own) + 0.5) / (len(own) + 0.5))
-            self._postings[unit] = own, rarity * many * 2.2 / (many + softened[own])
+            self._postings[unit] = own, self._rarity(len(own)) * many * 2.2 / (many + softened[own])
 
     def __call__(self, text: str) -> str:
         return self.targets[int(self._scores(text).argmax())]
 
     def best(self, text: str, count: int) -> list[tuple[str, float]]:
-        """Different targets, those of the most similar sources first, and how similar each is."""
+        """Different targets, those of the most similar sources first, and how similar each is: its score over that of
+        the text itself, from 0 to 1."""
         scores = self._scores(text)
-        found: dict[str, float] = {}
-        for row in np.argsort(-scores, kind="stable"):
-            found.setdefault(self.targets[row], float(scores[row]))
+        own, found = self._own_score(text), dict[str, float]()
+        rows = [scores.argmax()] if count == 1 else np.argsort(-scores, kind="stable")
+        for row in map(int, rows):
+            found.setdefault(self.targets[row], float(min(1.0, scores[row] / own)) if own > 0 else 0.0)
             if len(found) == count:
                 break
         return list(found.items())
+
+    def _own_score(self, text: str) -> float:
+        """What the text would score if it were a training source, as rare as what it consists of is there."""
+        counts = Counter(self.units(text))
+        softened = self._softened(counts.total())
+        rows = {unit: len(self._postings[unit][0]) if unit in self._postings else 0 for unit in counts}
+        return sum(n * self._rarity(rows[unit]) * n * 2.2 / (n + softened) for unit, n in counts.items())
+
+    def _softened(self, lengths: Any) -> Any:
+        return 1.2 * (0.25 + 0.75 * lengths / self._mean)
+
+    def _rarity(self, count: int) -> float:
+        """Of what this many sources have."""
+        return float(np.log(1 + (len(self.targets) - count + 0.5) / (count + 0.5)))
 
     def _scores(self, text: str) -> np.ndarray:
         scores = np.zeros(len(self.targets))
@@ -113,7 +129,7 @@ class Plain:
         plain = cls(tuple(train.sources[::every]), tuple(targets[::every]), count_first_words(train))
         if held_out is None or not len(held_out):
             return plain
-        some = held_out.take(range(min(len(held_out), _MOST_CHOOSING)))
+        some = held_out.take(range(min(len(held_out), MOST_CHOOSING)))
         references = [[target] for target in some.targets or []]
         scores = {name: bleu(texts, references) for name, texts in plain.translations(some.sources).items()}
         best = max(scores, key=lambda name: scores[name])
@@ -132,10 +148,21 @@ class Plain:
             found["n-gram match"] = Nearest(self.sources, self.targets, grams)
         return found
 
-    def best(self, text: str, count: int) -> list[tuple[str, float]]:
-        """Translations by the strongest method alone, the best first, with their scores."""
-        name = self.strongest or ("nearest" if self.sources else "copy")
-        method = self.methods[name]
+    @property
+    def name(self) -> str:
+        """Of the method that translates alone."""
+        return self.strongest or ("nearest" if self.sources else "copy")
+
+    @property
+    def memories(self) -> list[str]:
+        """That method, and then the other one that compares sources; none if it compares none itself."""
+        found = [name for name, method in self.methods.items() if isinstance(method, Nearest)]
+        return sorted(found, key=lambda name: name != self.name) if self.name in found else []
+
+    def best(self, text: str, count: int, name: str | None = None) -> list[tuple[str, float]]:
+        """Translations by that method, or the one that is named, the best first, and how similar their sources are: 0
+        where it compares none."""
+        method = self.methods[name or self.name]
         return method.best(text, count) if isinstance(method, Nearest) else [(method(text), 0.0)]
 
     def translations(self, sources: Sequence[str]) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ..document import TrainedOn
-from ..fields import NOT_NEGATIVE, shares, whole
+from ..fields import NOT_NEGATIVE, SHARE, shares, whole
 from .sizing import Sizing
 
 
@@ -23,9 +23,10 @@ class TextsDocument:
 
 @dataclass(frozen=True)
 class PlainDocument:
-    """See `baselines.Plain`, whose texts are tensors."""
+    """See `baselines.Plain`, whose texts are tensors; and `Translator.weight_`, which files of before lack."""
 
     strongest: str | None
+    weight: Annotated[float, SHARE] = 1.0
 
 
 @dataclass(frozen=True)

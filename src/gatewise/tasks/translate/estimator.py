@@ -7,9 +7,11 @@ which attends to it, writes the target.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -34,7 +36,8 @@ from ..stress import Stressed
 from ..transfer import Axes, row_names
 from ..vectors import Pretrained, word_counts, words_of
 from .architecture import architecture
-from .baselines import Plain, count_first_words
+from .baselines import MOST_CHOOSING, Plain, count_first_words
+from .choice import Candidates, chosen_weight, told
 from .document import Data, Document
 from .evaluation import BleuCriterion, evaluate
 from .options import TranslateOptions
@@ -57,6 +60,7 @@ class Translator(Estimator, TranslateOptions):
         model_: The network, a `torch.nn.Module`; None with `only="plain"`.
         texts_: Its vocabularies.
         plain_: The plain methods; None of models of before.
+        weight_: Of the network beside the strongest of them in who answers a text, 0 to 1; see `choice`.
         metrics_: Scores by part, and of the baselines.
         outcome_: How training ended.
 
@@ -82,6 +86,7 @@ class Translator(Estimator, TranslateOptions):
     several_files: ClassVar[str] = "Two files whose lines belong together, one of lines with a tab, or a table."
 
     plain_: Plain | None = None
+    weight_: float = 1.0
 
     @classmethod
     def data_at(cls, paths: Sequence[str]) -> Any:
@@ -166,7 +171,7 @@ class Translator(Estimator, TranslateOptions):
             before=None if self._start is None else self._start.model.texts_,
         )
         self.first_words_ = count_first_words(train)
-        self.plain_ = Plain.learn(train, parts.get("validation"))
+        self.plain_, self.weight_ = Plain.learn(train, parts.get("validation")), 1.0
         pretrained = Pretrained.read(self, self.embedding_size, partial(_word_counts, self.texts_, train))
         return partial(self._sized, whole, parts, shares, pretrained)
 
@@ -213,7 +218,7 @@ class Translator(Estimator, TranslateOptions):
             plan=plan,
             data={"name": whole.name, "fingerprint": whole.fingerprint(), "pairs": len(whole), "shares": list(shares)},
             identity={**vars(chosen), "validation": held_out.fingerprint()},
-            measure=lambda finished, tell: self._evaluate(self._predictor(), parts, with_baselines=finished),
+            measure=partial(self._measure, parts),
             held_out="validation" in parts,
             unit="tokens",
             loss="cross-entropy, nats per token",
@@ -256,7 +261,7 @@ class Translator(Estimator, TranslateOptions):
         parts = {"all": whole}
         if self._is_training_data(whole.fingerprint()):
             parts = self._split(whole, tuple(self.provenance_["data"]["shares"]))
-        return self._evaluate(predictor, parts, with_baselines=True, decoding=decoding)
+        return self._evaluate(parts, with_baselines=True, decoding=decoding)
 
     @property
     def _group(self) -> str | None:
@@ -413,18 +418,37 @@ class Translator(Estimator, TranslateOptions):
             group=self._group,
             csv=self.csv_format(),
             plain=self.plain_,
+            weight=self.weight_,
         )
 
+    def _measure(self, parts: Mapping[str, Pairs], finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
+        """Choose which texts a plain method is to answer, and evaluate."""
+        plain, held_out, found = self.plain_, parts.get("validation"), {}
+        self.weight_ = 1.0
+        if self.only is None and held_out is not None and plain is not None and plain.strongest is not None:
+            begun = time.monotonic()
+            both = found["validation"] = self._predictor().candidates(held_out.sources, Decoding())
+            pairs = zip(both[:MOST_CHOOSING], held_out.targets or [], strict=False)
+            self.weight_ = chosen_weight(pairs)
+            tell(told(plain.strongest, self.weight_, time.monotonic() - begun))
+        return self._evaluate(parts, with_baselines=finished, candidates=found)
+
     def _evaluate(
-        self, predictor: Predictor, parts: Mapping[str, Pairs], with_baselines: bool, decoding: Decoding | None = None
+        self,
+        parts: Mapping[str, Pairs],
+        *,
+        with_baselines: bool,
+        decoding: Decoding | None = None,
+        candidates: Mapping[str, Sequence[Candidates]] = MappingProxyType({}),
     ) -> dict[str, Any]:
         return evaluate(
-            predictor,
+            self._predictor(),
             parts,
             decoding or Decoding(),
             plain=self.plain_,
             first_words_count=self.first_words_,
             with_baselines=with_baselines,
+            candidates=candidates,
         )
 
     def _word_embedding(self) -> tuple[Sequence[str], str, int]:
@@ -439,7 +463,7 @@ class Translator(Estimator, TranslateOptions):
             "sizes": asdict(self.sizing_),
             "texts": self.texts_.to_json(),
             "first_words": self.first_words_,
-            "plain": None if self.plain_ is None else {"strongest": self.plain_.strongest},
+            "plain": (None if self.plain_ is None else {"strongest": self.plain_.strongest, "weight": self.weight_}),
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
@@ -449,6 +473,7 @@ class Translator(Estimator, TranslateOptions):
         if found.plain is not None:
             memory = taken(tensors, "plain.", {"texts": (None,), "lengths": (None,)})
             self.plain_ = Plain.restore(memory, found.first_words, found.plain.strongest)
+            self.weight_ = found.plain.weight
         if self.only == "plain":
             self.model_ = None
         else:

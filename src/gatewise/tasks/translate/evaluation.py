@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from .. import attention_decoder
 from ..baselines import judged_texts
 from .architecture import encode
 from .baselines import Plain, evaluate_baselines
+from .choice import NETWORK, Candidates, Translation
 from .examples import PairBatches
 from .predictor import Predictor
 from .texts import Texts
@@ -30,23 +32,33 @@ def evaluate(
     plain: Plain | None,
     first_words_count: int,
     with_baselines: bool,
+    candidates: Mapping[str, Sequence[Candidates]] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Scores of each part, those of the plain methods on the last one, whether the network earned its place beside
-    them, and the signatures; see `Translator.evaluate`.
+    """Scores of each part, those of the network alone and of the plain methods on the last one, whether the network
+    earned its place beside them, and the signatures; see `Translator.evaluate`.
 
     Args:
         plain: None of a model of before.
         first_words_count: See `evaluate_baselines`.
+        candidates: Of parts whose candidates are known.
     """
     found: dict[str, Any] = {}
-    predicted: list[str] = []  # of the last part
+    last = list(parts)[-1]
+    alone, predicted, share = list[str](), list[str](), 1.0  # of the last part
     for name, part in parts.items():
         if name == "train" and predictor.net is None:  # the plain methods know it by heart
             continue
         some = part.take(range(min(len(part), _MOST_TRAINING))) if name == "train" else part
-        predicted = [best.text for best, *_ in predictor.translate(some.sources, decoding)]
+        if predictor.net is None:
+            predicted = best_texts(predictor.translate(some.sources, decoding))
+        elif name == "train" or not predictor.asks_plain(decoding):  # every training source is in the memory
+            predicted = best_texts(predictor.written(some.sources, decoding))
+        else:
+            both = candidates.get(name) or predictor.candidates(some.sources, decoding)
+            answers = [one.ranked(predictor.weight)[0] for one in both]
+            alone, predicted = [one.written[0].text for one in both], [one.text for one in answers]
+            share = sum(one.by == NETWORK for one in answers) / max(1, len(answers))
         found[name] = scores_of(predictor, some, predicted)
-    last = list(parts)[-1]
     references = [[target] for target in parts[last].targets or []]
     if with_baselines:
         train = parts["train"] if last not in ("train", "all") else None
@@ -55,8 +67,15 @@ def evaluate(
         else:
             beside = plain.translations(parts[last].sources)
             own = None if predictor.net is None else predicted
-            found |= judged_texts(last, found[last]["bleu"], own, beside, references, plain.strongest)
+            found |= judged_texts(last, found[last]["bleu"], own, beside, references, plain.strongest, share)
+    if predictor.asks_plain(decoding) and last != "train":
+        found["network"] = text_scores(alone, references)
     return {**found, "signatures": signatures(references)}
+
+
+def best_texts(found: Sequence[Sequence[Translation]]) -> list[str]:
+    """The best translation of each text."""
+    return [best.text for best, *_ in found]
 
 
 def scores_of(predictor: Predictor, pairs: Pairs, predicted: list[str]) -> dict[str, Any]:
@@ -99,4 +118,4 @@ class BleuCriterion:
     def __call__(self, net: Any) -> float:
         found = Predictor(net=net, texts=self.texts).translate(self.pairs.sources, Decoding(beam_size=1))
         references = [[target] for target in self.pairs.targets or []]
-        return 1 - bleu([best.text for best, *_ in found], references) / 100
+        return 1 - bleu(best_texts(found), references) / 100

@@ -38,6 +38,12 @@ class TranslateOptions(VectorOptions, WordOptions, RegulariserOptions, CommonOpt
         panel=DATA,
         check=shares,
     )
+    only: str | None = option(
+        default=None,
+        help='"plain" trains no network, and keeps the strongest plain method alone; with "network" no plain method '
+        "answers in its place.",
+        check=one_of("value of only", ("plain", "network")),
+    )
     attention: str = option(
         default="multiplicative",
         help='Attention of the decoder to the source: "additive", "multiplicative" or "none".',

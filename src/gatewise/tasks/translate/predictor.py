@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,17 +19,11 @@ from ..attention_decoder import DecoderStep
 from ..sharding import predicted
 from .architecture import encode
 from .baselines import Plain
+from .choice import NETWORK, REMEMBERED, Candidates, Translation
 from .texts import Texts, padded
 
 _BATCH = 128  # sentences that are decoded side by side
 _CHUNK = 256  # texts of a chunk of `predictions`
-
-
-class Translation(NamedTuple):
-    """One translation of a text."""
-
-    text: str
-    hypothesis: Hypothesis
 
 
 class Predictor:
@@ -40,6 +35,7 @@ class Predictor:
         source, target, group: Columns of tables; see `read_pairs`.
         csv: How CSV files are written.
         plain: The plain methods.
+        weight: Of the network beside the strongest plain method in who answers, see `choice`: 1: it answers all.
     """
 
     def __init__(
@@ -52,8 +48,9 @@ class Predictor:
         group: str | None = None,
         csv: CSVFormat = ANY_CSV,
         plain: Plain | None = None,
+        weight: float = 1.0,
     ):
-        self.plain = plain
+        self.plain, self.weight = plain, weight
         self.net, self.texts, self.source, self.target, self.csv = net, texts, source, target, csv
         self.group = group
 
@@ -95,8 +92,10 @@ class Predictor:
         """Each text translated; see `Translator.answers`."""
         options = decoding or Decoding()
         for text in texts:
-            found = [one.text for one in self.translate([text], options)[0]]
-            yield Answer("\n".join(found), {"text": text, "predicted": found if options.n_best > 1 else found[0]})
+            some = self.translate([text], options)[0]
+            found = [one.text for one in some]
+            by = {} if self.weight == 1 else {"by": some[0].by}
+            yield Answer("\n".join(found), {"text": text, "predicted": found if options.n_best > 1 else found[0], **by})
 
     def predictions(
         self,
@@ -115,19 +114,20 @@ class Predictor:
         for chunk in _chunks(len(chosen)):
             own = [sources[number] for number in chosen[chunk]]
             rows = [
-                (number, rank, source, one.text, one.hypothesis.score)
+                (number, rank, source, one.text, one.hypothesis.score, one.by)
                 for number, source, some in zip(chosen[chunk], own, self.translate(own, options), strict=True)
                 for rank, one in enumerate(some, 1)
             ]
-            numbers, ranks, texts, found, scores = zip(*rows, strict=True)
+            numbers, ranks, texts, found, scores, by = zip(*rows, strict=True)
             places = {"text": np.array(numbers), "rank": np.array(ranks)} if options.n_best > 1 else {}
-            yield {**places, "source": list(texts), "predicted": list(found), "score": np.array(scores)}
+            answered = {} if self.weight == 1 else {"by": list(by)}
+            yield {**places, "source": list(texts), "predicted": list(found), "score": np.array(scores), **answered}
 
     def attention(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
     ) -> tuple[list[str], list[str], np.ndarray]:
-        """The tokens of the first text, those of its translation, and the weights (tokens of the translation, tokens of
-        the text) of the attention.
+        """The tokens of the first text, those of its translation, see `explained`, and the weights (tokens of the
+        translation, tokens of the text) of the attention.
 
         Raises:
             OptionError: The model has no attention.
@@ -138,7 +138,7 @@ class Predictor:
         sources = self.read(data, query=query, encoding=encoding).sources
         if not sources:
             raise DataError("there is no text whose translation could be drawn. Give at least one")
-        [[(_, best), *_]] = self.translate(sources[:1], Decoding())
+        best = self.explained(sources[0]).hypothesis
         if not len(best.tokens):
             raise DataError(f"the translation of '{sources[0][:40]}' is empty: there is no attention to draw")
         assert best.attention is not None
@@ -147,13 +147,47 @@ class Predictor:
     def translate(
         self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None = None
     ) -> list[list[Translation]]:
-        """Translations of each text, the best first; of "" an empty one.
+        """Translations of each text, the best first, by network or plain method, see `choice`; of "" an empty one.
+
+        A plain method continues no prefix, draws nothing and knows no lengths, so the network answers where these are
+        asked for.
 
         Args:
             prefixes: Tokens that each must begin with.
         """
         if self.net is None:
             return self._plainly(sources, decoding, prefixes)
+        found: dict[int, list[Translation]] = {}
+        if self.asks_plain(decoding):
+            both = [i for i in range(len(sources)) if sources[i] and not (prefixes is not None and prefixes[i])]
+            candidates = self.candidates([sources[i] for i in both], decoding, self.weight > 0)
+            answered = ((i, one.ranked(self.weight)) for i, one in zip(both, candidates, strict=True))
+            found = {i: ranked[: decoding.n_best] for i, ranked in answered if ranked}
+        rest = [i for i in range(len(sources)) if i not in found]
+        own = None if prefixes is None else [prefixes[i] for i in rest]
+        found.update(zip(rest, self.written([sources[i] for i in rest], decoding, own), strict=True))
+        return [found[i] for i in range(len(sources))]
+
+    def asks_plain(self, decoding: Decoding) -> bool:
+        """Whether the plain method may answer in such a search."""
+        lengths = decoding.min_length > 0 or decoding.max_length is not None
+        return self.net is not None and self.weight < 1 and not (decoding.sampling or lengths)
+
+    def candidates(self, sources: Sequence[str], decoding: Decoding, with_network: bool = True) -> list[Candidates]:
+        """Translations of each text by both, as many as the beam has and as a memory gives.
+
+        Args:
+            with_network: False where only those of the plain method are wanted.
+        """
+        every = replace(decoding, n_best=decoding.beam_size)
+        written = self.written(sources, every) if with_network else [[] for _ in sources]
+        count = max(REMEMBERED, decoding.n_best)
+        return [Candidates(own, *self._alike(text, count)) for text, own in zip(sources, written, strict=True)]
+
+    def written(
+        self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None = None
+    ) -> list[list[Translation]]:
+        """The same by the network alone."""
         given = [i for i, text in enumerate(sources) if text]
         ids = self.texts.sources([sources[i] for i in given])
         decoded = self.decode(ids, decoding, None if prefixes is None else [prefixes[i] for i in given])
@@ -165,18 +199,38 @@ class Predictor:
     def _plainly(
         self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None
     ) -> list[list[Translation]]:
-        """The same by the strongest plain method."""
-        assert self.plain is not None
+        """The same without a network."""
         if prefixes is not None and any(prefixes):
             raise OptionError("this model has no network, and its plain method continues no prefixes. Leave them out")
-        empty = np.zeros(0, np.int64)
+        found = [self._by_plain(text, decoding.n_best) for text in sources]
         return [
-            [
-                Translation(found if text else "", Hypothesis(empty, score, score, None))
-                for found, score in self.plain.best(text, decoding.n_best)
-            ]
-            for text in sources
+            some if text else [one._replace(text="") for one in some] for text, some in zip(sources, found, strict=True)
         ]
+
+    def _alike(self, text: str, count: int) -> list[list[Translation]]:
+        """By the strongest plain method and the other memory, see `Plain.memories`, where they find anything alike."""
+        assert self.plain is not None
+        if not text:
+            return [[]]
+        if not self.plain.memories:
+            return [self._by_plain(text, count)]
+        found = [self._by_plain(text, count, name) for name in self.plain.memories]
+        return [some if some[0].hypothesis.score > 0 else [] for some in found]
+
+    def _by_plain(self, text: str, count: int, name: str | None = None) -> list[Translation]:
+        """By the strongest plain method, or the one that is named."""
+        assert self.plain is not None
+        found, empty = self.plain.best(text, count, name), np.zeros(0, np.int64)
+        return [
+            Translation(one, Hypothesis(empty, alike, alike, None), name or self.plain.name) for one, alike in found
+        ]
+
+    def explained(self, source: str) -> Translation:
+        """The translation of a text, or what the network would have written if it is by a plain method."""
+        [[found, *_]] = self.translate([source], Decoding())
+        if found.by != NETWORK:
+            [[found, *_]] = self.written([source], Decoding())
+        return found
 
     def decode(
         self, sources: Sequence[np.ndarray], decoding: Decoding, prefixes: Sequence[list[int]] | None = None

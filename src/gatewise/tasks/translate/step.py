@@ -37,11 +37,12 @@ def step_model(translator: Translator, digest: str, rounded: Rounding) -> Functi
     rng, V = np.random.default_rng(0), len(texts.source)
     batches = [padded([rng.integers(V, size=count) for count in lengths]) for lengths in _LENGTHS]
     inputs = {"source": Input(("S", "B"), whole=True), "lengths": Input(("B",), whole=True)}
+    title = f"A translator, cell {translator.find_cell().name}: its encoder, and a step of its decoder."
     return FunctionModel(
         parts=parts,
         tensors=tensors,
         functions=functions(parts, tensors, encode, inputs, batches, copied="source"),
-        title=f"A translator, cell {translator.find_cell().name}: its encoder, and a step of its decoder.",
+        title=title + _alone(translator),
         meaning=[
             "source   numbers of the tokens of texts, in the document's vocabulary; and how many each has",
             f"token    the one that was written last; at first {texts.edge}, which also ends a translation",
@@ -51,3 +52,15 @@ def step_model(translator: Translator, digest: str, rounded: Rounding) -> Functi
         ],
         digest=digest,
     )
+
+
+def _alone(translator: Translator) -> str:
+    """That a plain method answers some texts instead of the network. OptionError if it answers all."""
+    weight, plain = translator.weight_, translator.plain_
+    if weight == 1 or plain is None:
+        return ""
+    if weight == 0:
+        raise OptionError(
+            f"its network answers nothing, as {plain.name} answers every text. Train it with --only network"
+        )
+    return f" This is its network alone, beside which {plain.name} proposes translations; that is not exported."
