@@ -208,17 +208,16 @@ def learned_vectors(
     having = np.bincount(place[keys[place] == found], minlength=len(keys))
     idf = (np.log((1 + len(truth)) / (1 + having)) + 1).astype(np.float32)
 
-    def means(of: Sequence[Entries]) -> np.ndarray:
+    def summed(of: Sequence[Entries]) -> np.ndarray:
         nothing = np.zeros(values.shape[1])
         return np.concatenate([linear(weighted(each, keys, idf), values, nothing) for each in of])
 
-    known = means(counts)
-    spread = np.sqrt(np.square(known - known.mean(0)).sum(1).mean())
-    values = values / max(float(spread), 1e-12)  # so that one penalty suits vectors of any scale
-    others = None
+    own = summed(counts)
+    spread = max(float(np.sqrt(np.square(own - own.mean(0)).sum(1).mean())), 1e-12)
+    values = values / spread  # so that the same penalties suit vectors of any scale
+    known, others = _dense(own / spread), None
     if held is not None:
-        others = _dense(means([counted(text, "words", piece) for piece in pieces(*held, _PIECE)]))
-    known = _dense(known / max(float(spread), 1e-12))
+        others = _dense(summed([counted(text, "words", piece) for piece in pieces(*held, _PIECE)]))
     weights, bias, left_out = _weights(known, values.shape[1], truth, targets, others, held, folds)
     return NGrams("words", keys, idf, (values @ weights).astype(np.float32), bias), left_out
 
