@@ -1,18 +1,19 @@
 """What does going on from a model that was trained before save on small data?
 
-    python -m benchmarks.transfer [text] [sentences] [text-choices] [sentences-choices]
+    python -m benchmarks.transfer [text] [sentences] [sentences-from-model] [...-choices]
 
 `text`: a language model of characters learns 50,000 characters of Alice in Wonderland, from scratch and from a model of
 a million characters of War and Peace; measured on the rest of Alice. `sentences`: a classifier learns 500 labelled
-sentences of SST-2, from scratch and from a language model of words of all 6,920 training sentences, without their
-labels; measured on the test sentences, of which neither has seen any. Three seeds each, which also draw the 500. The
-plain methods beside them are those that every fit is compared with.
+sentences of SST-2 from scratch, and `sentences-from-model` from a language model of words of all 6,920 training
+sentences, without their labels; measured on the test sentences, of which neither has seen any. Three seeds each, which
+also draw the 500. The plain methods beside them are those that every fit is compared with.
 
 The parts with `-choices` are what was looked at before: they measure on validation data alone, with other seeds.
 """
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import random
@@ -21,14 +22,25 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from gatewise.data.sequences import Sequences, category_column, text_column
+from gatewise.data.text.cooccurrence import cooccurrence_vectors
+from gatewise.data.text.segmentation import token_pattern
+from gatewise.tasks.classify.baselines.fitting import FOLDS, learned_ngrams, learned_vectors
+from gatewise.tasks.classify.baselines.method import Examples
+from gatewise.tasks.classify.baselines.plain import NGRAMS, VECTORS
 from gatewise.tasks.classify.estimator import Classifier
+from gatewise.tasks.classify.statistics import learn_inputs
+from gatewise.tasks.classify.targets import Targets
+from gatewise.tasks.classify.transfer import VECTOR_WIDTH
 from gatewise.tasks.generate.estimator import Generator
 from gatewise.tasks.options import RATE
 
 from .record import ROOT, measured_anew
 
 DATA = ROOT.parent / "shared" / "data"
-SEEDS = (1, 2, 3)
+SEEDS, SEEDS_OF_CHOICES = (1, 2, 3), (10, 11, 12)
 LABELLED = 500
 LEARNED = 50_000  # characters of Alice
 READ = 1_000_000  # of War and Peace
@@ -112,12 +124,13 @@ def sentences_fit(seed: int, part: str, model: Path | None, **options: Any) -> d
     }
 
 
-def sentences(folder: Path) -> dict[str, Any]:
+def sentences(folder: Path) -> list[dict[str, Any]]:
+    return [sentences_fit(seed, "test", None, ensemble=1) for seed in SEEDS]
+
+
+def sentences_from_model(folder: Path) -> list[dict[str, Any]]:
     model = language_model_of_sentences(folder / "sentences.gatewise")
-    return {
-        "from scratch": [sentences_fit(seed, "test", None, ensemble=1) for seed in SEEDS],
-        "from a language model": [sentences_fit(seed, "test", model, ensemble=1) for seed in SEEDS],
-    }
+    return [sentences_fit(seed, "test", model, ensemble=1) for seed in SEEDS]
 
 
 def sentences_choices(folder: Path) -> dict[str, Any]:
@@ -132,11 +145,63 @@ def sentences_choices(folder: Path) -> dict[str, Any]:
     return found
 
 
+def vectors_choices(folder: Path) -> dict[str, dict[str, list[float]]]:
+    """Accuracy of linear models of 500 labelled texts, on others that are held out of training files (of SST-2 its dev
+    file): of TF-IDF of words, and of word vectors, which all texts that are not held out made, or the 500."""
+    found = {}
+    for name, (texts, held) in {"sst2": (lines_of("train"), lines_of("dev")), **training_texts()}.items():
+        classes = sorted({label for label, _ in texts})
+        known = [token_pattern().findall(text.lower()) for _, text in texts]
+        words = sorted({word for own in known for word in own})
+        found[name] = {method: [] for method in (NGRAMS["words"], f"{VECTORS} of all", f"{VECTORS} of the 500")}
+        for seed in SEEDS_OF_CHOICES:
+            rows = random.Random(seed).sample(range(len(texts)), LABELLED)
+            data, others = (_sequences(own, classes) for own in ([texts[row] for row in rows], held))
+            targets, order = Targets("category", ("label",), tuple(classes)), np.arange(LABELLED)
+            examples = Examples(learn_inputs(data, order, ["label"]), targets, data, order, order)
+            models = [learned_ngrams("words", examples, None, order % FOLDS)]
+            for some in (known, [known[row] for row in rows]):
+                vectors = words, _vectors(some, words)
+                models.append(learned_vectors(vectors, examples, None, order % FOLDS))
+            for scores, (model, _) in zip(found[name].values(), models, strict=True):
+                answer = model.outputs(examples.inputs, targets, others, np.arange(len(held)))
+                scores.append(float((answer.argmax(1) == targets.encode(others)).mean()))
+    return found
+
+
+def training_texts() -> dict[str, tuple[list[list[str]], list[list[str]]]]:
+    """By set, [label, text] to learn from and to hold out: of the training file of trec, and of news, whose file is
+    the test part of a larger set."""
+    with gzip.open(DATA / "trec" / "TREC.train.all.gz", "rt", encoding="latin-1") as file:
+        questions = [line.rstrip("\n").split(" ", 1) for line in file]
+    with gzip.open(DATA / "ag_news_test" / "test.csv.gz", "rt", encoding="utf-8", newline="") as file:
+        news = [[topic, f"{title} {text}"] for topic, title, text in csv.reader(file)]
+    found = {}
+    for name, rows in (("trec", questions), ("ag_news_test", news)):
+        random.Random(99).shuffle(rows)
+        found[name] = rows[1_500:], rows[:1_500]
+    return found
+
+
+def _sequences(rows: list[list[str]], classes: list[str]) -> Sequences:
+    labels, texts = zip(*rows, strict=True)
+    columns = {"text": text_column("text", [*texts]), "label": category_column("label", [*labels], classes)}
+    return Sequences(np.zeros(len(rows) + 1, np.int64), {}, columns)
+
+
+def _vectors(texts: list[list[str]], words: list[str]) -> np.ndarray:
+    place = {word: number for number, word in enumerate(words)}
+    ids = [number for text in texts for number in (*(place[word] for word in text), len(words))]
+    return cooccurrence_vectors(np.array(ids), len(words) + 1, VECTOR_WIDTH, len(words))[:-1]
+
+
 PARTS = {
     "text": text,
     "sentences": sentences,
+    "sentences-from-model": sentences_from_model,
     "text-choices": text_choices,
     "sentences-choices": sentences_choices,
+    "vectors-choices": vectors_choices,
 }
 
 

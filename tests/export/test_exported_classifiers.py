@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from export_examples import COMPILER, needs_compiler, needs_node
 
 from gatewise.cli import main
 from gatewise.data.sequences import Column, Sequences, category_column
+from gatewise.data.text.vectors import write_vectors
+from gatewise.tasks.classify.baselines.plain import VECTORS
 from gatewise.tasks.classify.estimator import Classifier
 from gatewise.tasks.forecast.estimator import Forecaster
 from gatewise.tasks.tag.estimator import Tagger
@@ -181,6 +184,16 @@ def test_texts(options, tables, tmp_path, capsys):
     assert main(["export", str(found["model"]), "--to", "c", "-o", str(tmp_path / "c")]) == 2
     assert "reads texts ('text')" in capsys.readouterr().err
     assert not (tmp_path / "c").exists()
+
+
+def test_texts_by_word_vectors(tables, tmp_path, capsys):
+    def by_vectors(model):
+        model.baselines_.shares, model.baselines_.strongest = {VECTORS: 1.0}, VECTORS
+
+    words = [*{word.lower() for word in Path(tables["texts"]).read_text().replace(",", " ").split() if word.isalpha()}]
+    write_vectors(tmp_path / "v.txt", words, np.random.default_rng(0).normal(size=(len(words), 4)).astype(np.float32))
+    estimator = Classifier(**{**TEXTS, "embedding_size": None}, share=0, vectors=str(tmp_path / "v.txt"))
+    exported(estimator, tables["texts"], "html", tmp_path, capsys, by_vectors)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from gatewise import Captioner, Classifier, Detector, Forecaster, Generator, Tagger, Transcriber, Translator
 from gatewise.data.datasets.scenes import scenes
 from gatewise.errors import ModelFileError, NotFittedError, OptionError
+from gatewise.tasks.classify.transfer import VECTOR_SIZE, VECTOR_WIDTH
 from gatewise.tasks.generate.text.network import LanguageModel
 from gatewise.tasks.transfer import Kept, Start
 
@@ -274,13 +275,41 @@ def test_a_classifier_reads_with_the_layers_of_a_language_model(language):
     for member in after.model_.members:
         for token in ("red", "old", "cat", "the"):  # "The" alone was a token
             row = [word.lower() for word in tokens].index(token)  # of "Red" and "red" the more frequent one
-            assert torch.equal(member.words.weight[2 + known.index(token)], words_["embedding.weight"][row])
-        assert torch.equal(member.words.weight[1], words_["embedding.weight"][1])  # what is unknown
+            assert torch.equal(member.words.weight[2 + known.index(token), :6], words_["embedding.weight"][row])
+        assert torch.equal(member.words.weight[1, :6], words_["embedding.weight"][1])  # what is unknown
         for name in ("weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
             assert torch.equal(getattr(member.layers, name), words_[f"layers.{name}"])
         assert torch.equal(member.layers.weight_ih_l0[:, :6], words_["layers.weight_ih_l0"])
     assert set(known) >= {"bad", "good", "cat", "in"}  # of both
     assert Classifier.load(saved(after, language)).predict(x).tolist() == after.predict(x).tolist()
+
+
+def test_a_classifier_begins_with_vectors_of_the_text_that_a_language_model_remembers(tmp_path):
+    draw = random.Random(0)
+    halves = [("good", "fine", "warm"), ("bad", "dull", "cold")]  # words of one half stand near one another alone
+    lines = [" ".join(draw.choices(halves[k % 2], k=6)) for k in range(120)]
+    text = io.StringIO("\n".join(line.capitalize() if k % 3 == 0 else line for k, line in enumerate(lines)))
+    Generator(tokens="words", embedding_size=6, **TINY).fit(text, output=tmp_path / "model")
+    after = Classifier(ensemble=1, **STILL).fit(["good film"] * 9 + ["bad film"] * 9, [1] * 9 + [0] * 9)
+    assert after.sizing_.embedding_size == 200  # without a model
+    after = Classifier(ensemble=1, **STILL).fit(
+        ["good film"] * 9 + ["bad film"] * 9, [1] * 9 + [0] * 9, start_from=tmp_path / "model"
+    )
+    known, table = after.inputs_.text.words, after.model_.members[0].words.weight.detach().numpy()[2:, 6:]
+    assert table.shape[1] == VECTOR_WIDTH
+    unit = {word: table[known.index(word)] / np.linalg.norm(table[known.index(word)]) for word in sum(halves, ())}
+    for one in unit:
+        alike = sorted(unit, key=lambda other: -unit[one] @ unit[other])[:3]
+        assert {*alike} == {*next(half for half in halves if one in half)}
+    spread = np.sqrt(np.mean(np.square([table[known.index(word)] for word in unit])))
+    assert spread == pytest.approx(VECTOR_SIZE, rel=1e-5)
+
+
+def test_a_language_model_that_remembers_no_text_gives_its_layers_alone(language):
+    generator = Generator.load(language)
+    generator.plain_ = None  # as in files of before
+    x, y = reviews()
+    assert Classifier(ensemble=1, **STILL).fit(x, y, start_from=generator).sizing_.embedding_size == 6
 
 
 def test_a_tagger_reads_with_the_layers_of_a_language_model(language):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.text.cooccurrence import cooccurrence_vectors
 from ..data.text.vocabulary import BytePairs, Words
 from ..errors import OptionError
 from .transfer import Axes, input_axes
@@ -63,3 +64,21 @@ def encoder_weights(
     read = [(features, place) for place in range(model.sizing_.embedding_size)]
     layers = model._architecture().parts["layers"]
     return found, {**input_axes(layers, "layers.", read), embedding: {0: token_names(model, fold)}}
+
+
+def remembers_words(model: Any) -> bool:
+    """Whether a generator has words, and keeps a text of them for the plain methods that it is compared with."""
+    return isinstance(model.vocabulary_, Words) and model.plain_ is not None
+
+
+def remembered_vectors(model: Any, fold: Callable[[str], str], width: int) -> np.ndarray:
+    """(V, width) float32: a vector of each word of a generator that `remembers_words`, from the text that it keeps.
+
+    Words of one form have one vector, that of the first of them, which `token_names` gives the name. Line ends part
+    texts.
+    """
+    first: dict[str, int] = {}
+    symbols = model.vocabulary_.symbols
+    form = np.array([first.setdefault(fold(token), place) for place, token in enumerate(symbols)])
+    form[: len(Words.SPECIAL)] = -1
+    return cooccurrence_vectors(form[np.asarray(model.plain_.ids, np.int64)], len(symbols), width, first.get("\n"))

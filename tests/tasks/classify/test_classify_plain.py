@@ -57,6 +57,27 @@ def test_the_model_of_runs_is_logistic_regression(monkeypatch):
     assert np.abs(found.outputs(inputs, CLASSES, data, rows) - theirs.predict_proba(features)).max() < 0.01
 
 
+@pytest.mark.parametrize("scale", [1e-3, 50.0])
+def test_the_model_of_word_vectors_is_logistic_regression_of_their_sums(monkeypatch, scale):
+    monkeypatch.setattr(lbfgs, "STRENGTHS", (4.0,))
+    monkeypatch.setattr(lbfgs, "_STEPS_OF_ONE", 200)
+    data = reviews(*TEXTS, labels=LABELS)
+    inputs, rows = learn_inputs(data, rows_of(data), ["label"]), rows_of(data)
+    words = ["film", "good", "bad", "superb", "fun"]  # one is in no text, and some in the texts are not here
+    values = np.random.default_rng(0).normal(size=(5, 3)) * scale
+    examples = Examples(inputs, CLASSES, data, rows, rows)
+    found, _ = fitting.learned_vectors((words, values.astype(np.float32)), examples, (data, rows), rows % 5)
+    options = {"sublinear_tf": True, "token_pattern": r"\w+", "vocabulary": {word: k for k, word in enumerate(words)}}
+    vectorizer = TfidfVectorizer(**options).fit(TEXTS)
+    sums = vectorizer.transform(TEXTS) @ values
+    spread = np.sqrt(sums.var(0).sum())
+    theirs = LogisticRegression(C=2 * 4.0, max_iter=5000, tol=1e-8).fit(sums / spread, CLASSES.encode(data))
+    assert np.abs(found.outputs(inputs, CLASSES, data, rows) - theirs.predict_proba(sums / spread)).max() < 0.01
+    new = ["a superb bore", "superb", "nothing known"]
+    some, wanted = reviews(*new, labels="aab"), theirs.predict_proba(vectorizer.transform(new) @ values / spread)
+    assert np.abs(found.outputs(inputs, CLASSES, some, rows_of(some)) - wanted).max() < 0.01
+
+
 def test_texts_that_are_left_out_are_predicted_by_others():
     """A word that one text alone has cannot be learned from the others."""
     data = reviews(*(f"w{i}" for i in range(20)), labels=list("ab") * 10)

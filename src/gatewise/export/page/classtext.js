@@ -56,7 +56,7 @@ function gw_regression(tokens) {
 
 // Runs of words, or of characters, weighed by how often a text has them and how few texts do.
 function gw_ngrams(name, text, tokens) {
-  const { longest, most } = gw_model.page.ngrams[name], words = name === "words";
+  const { longest, most } = gw_model.page.ngrams[name], words = name !== "characters";
   const folded = text.toLowerCase().split(new RegExp(`[${gw_space}]+`, "u")).filter(Boolean).join(" ");
   const symbols = words ? tokens.map((word) => BigInt(gw_crc32(word.toLowerCase()))) : Array.from(folded).slice(0, most).map((letter) => BigInt(letter.codePointAt(0)));
   const counts = new Map(), u64 = (v) => BigInt.asUintN(64, v);

@@ -47,7 +47,7 @@ from .split import Parts, folds_of, split_sequences, validation_rows
 from .statistics import learn_inputs
 from .stream import LiveClasses, reads_on
 from .targets import Targets, target_columns
-from .transfer import axes_of, known_inputs, offered_by, settings_of
+from .transfer import axes_of, known_inputs, offered_by, settings_of, vectors_of
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
@@ -224,7 +224,9 @@ class Classifier(Estimator, ClassifyOptions):
                 "equal_together": True,
             },
             identity={**vars(chosen), "validation": None if own is None else own.fingerprint()},
-            measure=lambda finished, tell: self._measure(finished, sequences, own, parts, folds, weights, tell),
+            measure=lambda finished, tell: self._measure(
+                finished, sequences, own, parts, folds, weights, tell, pretrained
+            ),
             held_out=apart or folds is not None,
             unit="sequences",
             loss={
@@ -413,6 +415,7 @@ class Classifier(Estimator, ClassifyOptions):
         folds: np.ndarray | None,
         weights: np.ndarray | None,
         tell: Callable[[str], None],
+        pretrained: Pretrained | None,
     ) -> dict[str, Any]:
         """Fit the plain methods if training has finished, choose the shares of all, and evaluate."""
         from .baselines.fitting import learned_baselines
@@ -434,6 +437,7 @@ class Classifier(Estimator, ClassifyOptions):
             effort=effort,
             recordings=self.levelled_,
             tell=tell,
+            vectors=vectors_of(self._start, pretrained),
         )
         baselines.class_weights = weights
         predictor = self._predictor(baselines)

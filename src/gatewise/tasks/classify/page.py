@@ -12,8 +12,8 @@ from ...runtime.recorder import SEQUENCE, Recorder
 from ...runtime.recording import Examples, Recording, StepModel
 from ..stepwise import Rounding, rounded_network
 from .architecture import SPELLING_SIZE, average
-from .baselines.ngrams import LONGEST, MOST_CHARACTERS, NGrams
-from .baselines.plain import METHODS, NGRAMS
+from .baselines.ngrams import LONGEST, MOST_CHARACTERS, UNITS, NGrams
+from .baselines.plain import METHODS
 from .baselines.regression import BUCKETS, regression_name
 from .gathered import scores_of, tempered
 from .inputs import LONGEST_WORD, Text
@@ -48,7 +48,7 @@ def text_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
             if name == regression_name(targets.kind):
                 shares["regression"] = part
                 tables |= _regression(classifier, rounded)
-            elif name in NGRAMS.values():
+            elif METHODS[name][1] is NGrams:
                 key, _ = METHODS[name]
                 shares[key] = part
                 tables |= _ngrams(classifier, name, key, rounded)
@@ -86,7 +86,7 @@ def text_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
             "shares": shares,
             "weights": None if weights is None else weights.tolist(),
             "buckets": BUCKETS,
-            "ngrams": {unit: {"longest": longest, "most": MOST_CHARACTERS} for unit, longest in LONGEST.items()},
+            "ngrams": {key: {"longest": LONGEST[unit], "most": MOST_CHARACTERS} for key, unit in UNITS.items()},
         },
     )
 

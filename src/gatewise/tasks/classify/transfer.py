@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...data.text.vocabulary import Characters
 from ...runtime.network import Block
-from ..encoder import UNKNOWN, encoder_settings, encoder_weights, known_words
-from ..transfer import Axes, Names, input_axes, row_names
+from ..encoder import (
+    UNKNOWN,
+    encoder_settings,
+    encoder_weights,
+    known_words,
+    remembered_vectors,
+    remembers_words,
+)
+from ..transfer import Axes, Names, Start, input_axes, row_names
+from ..vectors import Pretrained
 from .architecture import SPELLING_SIZE
 from .inputs import PAD, Inputs, Text
 from .targets import Targets
+
+VECTOR_WIDTH = 100  # numbers of a vector of a word that a language model remembers
+VECTOR_SIZE = 0.3  # root mean square of these: as large as vectors of a file begin
 
 
 def axes_of(network: Block, inputs: Inputs, targets: Targets) -> Axes:
@@ -60,12 +71,35 @@ def _numbers(inputs: Inputs) -> Iterator[Any]:
 
 def settings_of(generator: Any) -> dict[str, Any]:
     """Options that a generator decides."""
-    return {**encoder_settings(generator), "tokens": generator.vocabulary_.kind}
+    settings = encoder_settings(generator)
+    width = settings["embedding_size"] + (VECTOR_WIDTH if remembers_words(generator) else 0)
+    return {**settings, "embedding_size": width, "tokens": generator.vocabulary_.kind}
 
 
 def offered_by(generator: Any, weights: Mapping[str, np.ndarray]) -> tuple[Mapping[str, np.ndarray], Axes]:
-    """Its weights by the names that they have here, and what their places are."""
-    return encoder_weights(generator, weights, embedding="words.weight", features="words", fold=_fold(generator))
+    """Its weights by the names that they have here, and what their places are.
+
+    Beside its embeddings stand word vectors of the text that it remembers, which say more of what words mean. They are
+    new to its layers.
+    """
+    fold = _fold(generator)
+    found, axes = encoder_weights(generator, weights, embedding="words.weight", features="words", fold=fold)
+    if remembers_words(generator):
+        vectors = remembered_vectors(generator, fold, VECTOR_WIDTH) * VECTOR_SIZE
+        found["words.weight"] = np.concatenate([found["words.weight"], vectors.astype(np.float32)], 1)
+    return found, axes
+
+
+def vectors_of(start: Start | None, pretrained: Pretrained | None) -> tuple[Sequence[str], np.ndarray] | None:
+    """Words, and vectors (n, W) of them that were learned from other text: a file's, or those of the text that a
+    generator remembers; None if there are none."""
+    if pretrained is not None:
+        return [*pretrained.vectors.rows], pretrained.vectors.values
+    if start is None or start.model.task != "generate" or not remembers_words(start.model):
+        return None
+    names, rows = start.axes["words.weight"][0], start.weights["words.weight"][:, -VECTOR_WIDTH:]
+    kept = [place for place, name in enumerate(names) if isinstance(name, str) and rows[place].any()]
+    return ([str(names[place]) for place in kept], rows[kept]) if kept else None
 
 
 def known_inputs(model: Any) -> Inputs:

@@ -15,12 +15,13 @@ import numpy as np
 from ....data.sequences import Sequences
 from ..inputs import Text, pieces
 from ..split import folds_of
+from ..targets import Targets
 from . import convolutions, ngrams, spectra
 from .convolutions import Convolutions
 from .lbfgs import TELL_EVERY, along_penalties, regression_weights
 from .method import Examples, Learned
-from .ngrams import Entries, NGrams, chosen_runs, counted, weighted
-from .plain import CONVOLUTIONS, NEIGHBOURS, NGRAMS, SPECTRA, Baselines
+from .ngrams import Entries, NGrams, chosen_runs, counted, keys_of, linear, weighted
+from .plain import CONVOLUTIONS, NEIGHBOURS, NGRAMS, SPECTRA, VECTORS, Baselines
 from .regression import Regression, features_of, most_frequent, regression_name, renumbered
 from .spectra import Spectra
 from .warping import Neighbours
@@ -35,6 +36,7 @@ _FEW = 2_000  # texts, beyond which a run that one text alone has is not read
 _PIECE = 512
 
 Tell = Callable[[str], None]
+Vectors = tuple[Sequence[str], np.ndarray]  # words, and their vectors (n, W)
 
 
 def learned_baselines(
@@ -46,6 +48,7 @@ def learned_baselines(
     effort: float,
     recordings: bool,
     tell: Tell,
+    vectors: Vectors | None = None,
 ) -> Baselines:
     """The regression, and the methods that suit the data.
 
@@ -55,10 +58,11 @@ def learned_baselines(
         size, effort: See `learned_regression`.
         recordings: Whether the numbers are log-mel spectra of one level.
         tell: Shows the user a line.
+        vectors: Of words, learned from other text.
     """
     found = learned_regression(examples, seed, size=size, effort=effort, tell=tell)
     random, folds = np.random.default_rng([seed, 4]), _folds(examples, seed) if held is None else None
-    for name, most, learn in _suiting(examples, seed, held, folds, recordings):
+    for name, most, learn in _suiting(examples, seed, held, folds, recordings, vectors):
         started, own = time.monotonic(), examples.some(most, random)
         found.methods[name], left_out = learn(own)
         if held is None:
@@ -77,16 +81,22 @@ def _suiting(
     held: tuple[Sequences, np.ndarray] | None,
     folds: np.ndarray | None,
     recordings: bool,
+    vectors: Vectors | None,
 ) -> Iterator[tuple[str, int, Callable[[Examples], Learned]]]:
     """The methods that suit the data: their name, how many sequences they can learn from, and what learns."""
     inputs, data, rows = examples.inputs, examples.data, examples.rows
 
+    def own_folds(own: Examples) -> np.ndarray | None:
+        return None if folds is None else folds[np.searchsorted(rows, own.rows)]
+
     def learn_runs(unit: str, own: Examples) -> Learned:
-        return learned_ngrams(unit, own, held, None if folds is None else folds[np.searchsorted(rows, own.rows)])
+        return learned_ngrams(unit, own, held, own_folds(own))
 
     if inputs.text is not None:
         most = _most_texts(examples, inputs.text)
         yield from ((name, most, partial(learn_runs, unit)) for unit, name in NGRAMS.items())
+        if vectors is not None and inputs.text.tokens != "characters":
+            yield VECTORS, most, lambda own: learned_vectors(vectors, own, held, own_folds(own))
     elif inputs.only_numbers and recordings:
         yield SPECTRA, spectra.MOST, Spectra.learn
     elif inputs.only_numbers and np.median(data.lengths[rows]) >= convolutions.LEAST_STEPS:
@@ -173,25 +183,83 @@ def learned_ngrams(
     counts = [counted(text, unit, piece) for piece in pieces(examples.data, examples.rows, _PIECE)]
     keys, idf = chosen_runs(counts, MOST_RUNS // targets.outputs, 2 if len(truth) > _FEW else 1)
     known = _joined([weighted(each, keys, idf) for each in counts])
-    left_out = np.full((len(truth), targets.outputs), np.nan)
+    others = None
     if held is not None:
         others = _joined([weighted(counted(text, unit, piece), keys, idf) for piece in pieces(*held, _PIECE)])
+    weights, bias, left_out = _weights(known, len(keys), truth, targets, others, held, folds)
+    return NGrams(unit, keys, idf, weights, bias), left_out
+
+
+def learned_vectors(
+    vectors: Vectors, examples: Examples, held: tuple[Sequences, np.ndarray] | None, folds: np.ndarray | None
+) -> tuple[NGrams, np.ndarray]:
+    """A linear model of the sum of a text's word vectors, each weighted as `NGrams` weighs its word; see
+    `learned_ngrams`.
+
+    It becomes a weight of each word that has a vector, whether or not a labelled text has the word.
+    """
+    text, targets, truth = examples.inputs.text, examples.targets, examples.truth()
+    assert text is not None
+    keys, first = np.unique(keys_of(vectors[0]), return_index=True)
+    values = np.asarray(vectors[1], np.float64)[first]
+    counts = [counted(text, "words", piece) for piece in pieces(examples.data, examples.rows, _PIECE)]
+    found = np.concatenate([places for places, _, _ in counts])
+    place = np.minimum(np.searchsorted(keys, found), len(keys) - 1)
+    having = np.bincount(place[keys[place] == found], minlength=len(keys))
+    idf = (np.log((1 + len(truth)) / (1 + having)) + 1).astype(np.float32)
+
+    def summed(of: Sequence[Entries]) -> np.ndarray:
+        nothing = np.zeros(values.shape[1])
+        return np.concatenate([linear(weighted(each, keys, idf), values, nothing) for each in of])
+
+    own = summed(counts)
+    spread = max(float(np.sqrt(np.square(own - own.mean(0)).sum(1).mean())), 1e-12)
+    values = values / spread  # so that the same penalties suit vectors of any scale
+    known, others = _dense(own / spread), None
+    if held is not None:
+        others = _dense(summed([counted(text, "words", piece) for piece in pieces(*held, _PIECE)]))
+    weights, bias, left_out = _weights(known, values.shape[1], truth, targets, others, held, folds)
+    return NGrams("words", keys, idf, (values @ weights).astype(np.float32), bias), left_out
+
+
+def _weights(
+    known: Entries,
+    columns: int,
+    truth: np.ndarray,
+    targets: Targets,
+    others: Entries | None,
+    held: tuple[Sequences, np.ndarray] | None,
+    folds: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(columns, K), (K,) and what is left out, of a linear model whose penalty is chosen; see `learned_ngrams`.
+
+    Args:
+        others: The held-out texts, as the examples are known.
+    """
+    left_out = np.full((len(truth), targets.outputs), np.nan)
+    if others is not None and held is not None:
         wanted = targets.standardised(targets.encode(held[0].take(held[1])))
-        path = along_penalties(known, truth, targets, len(keys), held=(others, wanted))
+        path = along_penalties(known, truth, targets, columns, held=(others, wanted))
         best = min(path, key=lambda step: step.loss)
-        return NGrams(unit, keys, idf, best.weights, best.bias), left_out
+        return best.weights, best.bias, left_out
     assert folds is not None
     paths = []
     for k in _tried(folds):
         here = folds == k
         own, other = ((_some(known, part), truth[part]) for part in (~here, here))
-        paths.append((here, list(along_penalties(*own, targets, len(keys), held=other))))
+        paths.append((here, list(along_penalties(*own, targets, columns, held=other))))
     fewest = min(len(steps) for _, steps in paths)
     best_at = min(range(fewest), key=lambda at: sum(steps[at].loss for _, steps in paths))
     for here, steps in paths:
         left_out[here] = steps[best_at].predicted
-    *_, best = along_penalties(known, truth, targets, len(keys), held=None, steps=best_at + 1)
-    return NGrams(unit, keys, idf, best.weights, best.bias), left_out
+    *_, best = along_penalties(known, truth, targets, columns, held=None, steps=best_at + 1)
+    return best.weights, best.bias, left_out
+
+
+def _dense(rows: np.ndarray) -> Entries:
+    """Rows of numbers as entries, every column in each."""
+    N, columns = rows.shape
+    return np.tile(np.arange(columns), N), np.full(N, columns), rows.astype(np.float32).ravel()
 
 
 def _joined(parts: Sequence[Entries]) -> Entries:

@@ -18,6 +18,7 @@ from ..targets import Targets
 from .method import Method, Shapes
 
 LONGEST = {"words": 2, "characters": 5}  # runs of so many words, or characters, and of fewer
+UNITS = {"words": "words", "characters": "characters", "vectors": "words"}  # by what the model file calls the method
 MOST_CHARACTERS = 4000  # of a text that are read as characters, so that no text costs more than a page or two
 _PIECE = 512
 _PRIME, _ODD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
@@ -72,7 +73,7 @@ class NGrams(Method):
 
     @classmethod
     def from_tensors(cls, key: str, tensors: Mapping[str, np.ndarray], targets: Targets) -> Self:
-        unit, keys = key, tensors["keys"]
+        unit, keys = UNITS[key], tensors["keys"]
         if keys.dtype != np.int32 or not len(keys) == len(tensors["idf"]) == len(tensors["weights"]):
             raise ValueError(f"the {len(keys)} runs of {unit} do not have a weight each")
         keys = keys.view(np.uint32).astype(np.int64)
@@ -109,6 +110,12 @@ def _runs(symbols: np.ndarray, offsets: np.ndarray, longest: int) -> Entries:
         return np.zeros(0, np.int64), np.zeros(N, np.int64), np.zeros(0)
     entries, counts = np.unique((np.concatenate(texts) << 32) | np.concatenate(keys), return_counts=True)
     return entries & 0xFFFFFFFF, np.bincount(entries >> 32, minlength=N), counts.astype(np.float64)
+
+
+def keys_of(words: Sequence[str]) -> np.ndarray:
+    """(len(words),) the numbers of runs of one word each, which are lower-cased."""
+    symbols = np.array([zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in words], np.uint64)
+    return _runs(symbols, np.arange(len(words) + 1), 1)[0]
 
 
 def chosen_runs(pieces_of: Sequence[Entries], most: int, least: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """All plain methods of a model as one: the most frequent class, the regression, and what suits the data.
 
-That is linear models of runs of words and characters for texts, random convolutions and nearest neighbours for series
-of numbers, and spectra of one level for recordings.
+That is linear models of runs of words and characters for texts, and of word vectors where some were learned from other
+text; random convolutions and nearest neighbours for series of numbers, and spectra of one level for recordings.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from .spectra import Spectra
 from .warping import Neighbours
 
 NGRAMS = {"words": "TF-IDF of words", "characters": "TF-IDF of characters"}
+VECTORS = "TF-IDF of word vectors"
 SPECTRA, CONVOLUTIONS, NEIGHBOURS = "ridge of spectra", "random convolutions", "nearest neighbours"
 TOGETHER = "plain methods together"
 METHODS: Mapping[str, tuple[str, type[Method]]] = {  # name -> its key in model files, and what it is
     NGRAMS["words"]: ("words", NGrams),
     NGRAMS["characters"]: ("characters", NGrams),
+    VECTORS: ("vectors", NGrams),
     SPECTRA: ("spectra", Spectra),
     CONVOLUTIONS: ("convolutions", Convolutions),
     NEIGHBOURS: ("neighbours", Neighbours),
