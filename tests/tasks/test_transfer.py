@@ -84,7 +84,7 @@ TASKS = {
         {"words", "letters", "output"},
     ),
     "tag": (
-        *(Tagger, {"embedding_size": 4, "char_hidden_size": 3}, sentences(), sentences("Ann Eve ran in Bath", 1)),
+        *(Tagger, {"embedding_size": 4, "char_hidden_size": 3}, sentences(), sentences("Anna Eve ran into Bath", 1)),
         {"words.0.letters", *(f"words.0.parts.{place}" for place in (0, 2, 3, 4))},
     ),
     "forecast": (
