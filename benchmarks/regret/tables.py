@@ -29,7 +29,7 @@ def space(problem: Problem) -> Space:
     """What `gatewise tune` would search."""
     data, validation, _ = problem.parts
     fit = Fit(find(problem.task)(seed=0, **problem.options), data, None, _reading(validation))
-    looked, _ = fit.look()
+    looked = fit.look().prepared
     return space_of(fit.estimator, {**looked.identity, **vars(looked.plan)}, {}, list(problem.options))
 
 
