@@ -23,6 +23,7 @@ SHOWN = (
 )
 NAMES = {
     "bleu": "BLEU",
+    "chrf": "chrF",
     "wer": "WER",
     "cer": "CER",
     "f1": "span F1",

@@ -187,7 +187,7 @@ ROWS = (
         "scikit-learn's digits in lines of 1 to 6; images 1,297 to 1,796 are the test, 1,000 to 1,296 validation",
         "cer",
         "less",
-        lambda data, seed: lines(data, seed, frame_stacking=2, epochs=10),
+        lambda data, seed: lines(data, seed, frame_stacking=2),
         (0, 1, 2),
     ),
 )

@@ -34,8 +34,8 @@ def captions(language: str, options: dict[str, Any], data: Path, seed: int) -> d
 
 
 def summaries(data: Path, seed: int) -> dict[str, Any]:
-    """Docstrings that say little behind their summary, or nothing, are learned from as well. The figure is how far chrF
-    is above that of the first words of the text, as many as a summary has on average.
+    """Docstrings that say little behind their summary, or nothing, are learned from as well. Beside them stand the
+    first words of the text, as many as a summary has on average.
 
     chrF weights recall, so the search favours longer summaries. That, the dropout, arguments beside names, and what
     more to learn from were chosen on the validation part.
@@ -52,8 +52,7 @@ def summaries(data: Path, seed: int) -> dict[str, Any]:
     translator = Translator(seed=seed, **options).fit(whole, validation=validation)
     metrics = translator.evaluate(test, decoding=Decoding(**search))
     metrics["baselines"]["first words"] = figures(partial(first_words, count=count_first_words(train)), test)
-    found = answer(metrics, "all", "chrf", options | search)
-    return found | {"chrf_above_first_words": found["chrf"] - found["baselines"]["first words"]}
+    return answer(metrics, "all", "chrf", options | search)
 
 
 def dates(data: Path, seed: int) -> dict[str, Any]:
@@ -151,7 +150,7 @@ ROWS = (
         "translate",
         "docstrings of Python's standard library to their first paragraph: shares 0.9, 0.05, 0.05 at random; those "
         "with fewer than ten words behind it are learned from too",
-        "chrf_above_first_words",
+        "chrf",
         "more",
         summaries,
     ),
