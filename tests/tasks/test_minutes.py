@@ -6,12 +6,14 @@ with a real one by benchmarks/minutes.py.
 
 import io
 import signal
+from functools import partial
 
 import pytest
 
 from gatewise.data.text.vectors import read_vectors
 from gatewise.errors import OptionError
 from gatewise.tasks import TASKS, Classifier, Generator, Tagger, Translator, budgeting, find, vectors
+from gatewise.tasks.tag import fitting
 from gatewise.training import Silent
 
 TEXT = "to be or not to be, that is the question\n" * 60
@@ -123,6 +125,13 @@ def fit_tagger():
 
 def test_a_tagger_of_few_steps_is_measured_by_networks_of_folds(few):
     assert fit_tagger().outcome_.full
+
+
+def test_ctrl_c_while_networks_of_folds_rehearse_ends_it(few, monkeypatch):
+    """They end when it is pressed; `fit` must not go on then."""
+    monkeypatch.setattr(fitting, "train", partial(fitting.train, progress=Interrupting(1)))
+    with pytest.raises(KeyboardInterrupt):
+        fit_tagger()
 
 
 @pytest.mark.parametrize("kind", ["text", "folds"])

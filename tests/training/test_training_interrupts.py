@@ -45,6 +45,28 @@ def test_a_run_inside_another_hands_its_interrupt_on():
         assert outer.requested
 
 
+def test_what_is_thrown_away_ends_at_once_even_inside_another_run():
+    with Interrupts() as outer:
+        with outer.dropping(), Interrupts():
+            interrupt()
+            pytest.fail("it went on")
+        assert outer.requested
+
+
+def test_a_second_ctrl_c_inside_another_run_leaves_at_once(workshop):
+    """As a KeyboardInterrupt it would pass through Lightning, which makes `sys.exit(1)` of it."""
+
+    def within():
+        interrupt()
+        with Interrupts():
+            interrupt()
+            interrupt()
+
+    with pytest.raises(KeyboardInterrupt):
+        workshop.train(Toy(on_training=at_call(9, run=within)))
+    assert checkpoints.read(workshop.checkpoint)[0]["counters"]["step"] == 6
+
+
 def test_a_second_ctrl_c_leaves_at_once(workshop):
     def twice():
         interrupt()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 from dataclasses import asdict, replace
 from itertools import pairwise
 from statistics import fmean
@@ -213,6 +214,39 @@ def test_a_rehearsal_leaves_no_trace(workshop):
     assert_same_end(workshop, module, replace(found, seconds=outcome.seconds), whole)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_in_a_rehearsal_drops_it_and_the_resumed_run_makes_it(workshop, number):
+    def stopped(weights, steps):
+        clock.now += 1
+        signal.raise_signal(number)
+        pytest.fail("it went on")
+
+    clock, plan = Clock(), workshop.plan(steps=400, evaluate_every=40)
+    module = Timed(clock, lambda step: 1.0)
+    first = workshop.train(module, plan, budget=replace(budget(clock, 100), rehearse=stopped))
+    assert first.reason == "interrupted"
+    counters = checkpoints.read(workshop.checkpoint)[0]["counters"]
+    assert (counters["step"], counters["pace"]["rehearsal"], counters["pace"]["after"]) == (first.step, 0.5, 2.0)
+    given = budget(clock, 100)
+    rehearse = Measured(Timed(clock, lambda step: 1.0), lambda step: 4.0)
+    found = workshop.train(rehearse.module, plan, budget=replace(given, rehearse=rehearse), resume=True)
+    assert found.reason == "finished"
+    assert len(rehearse.at) > 0
+    assert clock.now - 1000 + 4 == pytest.approx(100, rel=0.05)
+
+
+def test_a_stop_right_before_a_rehearsal_makes_none(workshop):
+    def at(takes):
+        clock = Clock()
+        rehearse = Measured(Timed(clock, takes), lambda step: 2.0)
+        outcome = workshop.train(rehearse.module, workshop.plan(), budget=replace(budget(clock, 62), rehearse=rehearse))
+        return rehearse.at, outcome.reason
+
+    (due,), reason = at(lambda step: 1.0)
+    assert reason == "finished"
+    assert at(lambda step: 1.0 if step < due - 1 else signal.raise_signal(signal.SIGINT) or 1.0) == ([], "interrupted")
+
+
 def test_without_room_there_is_no_rehearsal(workshop):
     clock = Clock()
     module = Timed(clock, lambda step: 1.0)
@@ -357,6 +391,7 @@ def simulated(seconds, speed, after, *, learned=lambda step: 1.0, validation=0.0
     def rehearse():
         rehearsals.append(step)
         measure()
+        return True
 
     given = Budget(
         seconds=seconds,

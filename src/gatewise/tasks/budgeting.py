@@ -23,6 +23,7 @@ from ..files import TemporaryFolder
 from ..randomness import built
 from ..training import Budget, Outcome, Plan, Silent, train
 from ..training.checkpoint import damaged, read
+from ..training.interrupts import Interrupts
 from ..training.outlook import outlook
 from ..training.pace import Pace
 from ..training.snapshot import load
@@ -121,7 +122,10 @@ def _tried(
             prepared = sized()
             step, validation = _timed(estimator, prepared, seconds)
     expected = max(1, int((seconds - (time.monotonic() - started)) / step))
-    after = rehearsed(estimator, prepared, min(expected, _most(prepared)))
+    with Interrupts() as interrupts, interrupts.dropping():  # or networks of folds would keep a Ctrl-C to themselves
+        after = rehearsed(estimator, prepared, min(expected, _most(prepared)))
+    if interrupts.requested:
+        raise KeyboardInterrupt
     least = time.monotonic() - started + after + step * (1 + prepared.again) + validation
     if least > seconds:
         raise OptionError(
@@ -228,7 +232,7 @@ def rehearsed(estimator: Fittable, prepared: Prepared, steps: int) -> float:
 
 
 def _rehearse_with(estimator: Fittable, prepared: Prepared, weights: Mapping[str, Tensor], steps: int) -> None:
-    """Measure a network with these weights; `steps` as of `_rehearsed`."""
+    """Measure a network with these weights; `steps` as of `rehearsed`."""
     with ExitStack() as end:
         end.callback(restoring(estimator))
         estimator.model_ = built(int(estimator.seed), prepared.build)

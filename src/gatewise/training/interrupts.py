@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -13,6 +15,10 @@ _WATCHED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 
 class ExitNow(BaseException):
     """The second Ctrl-C. Not yet a KeyboardInterrupt, as Lightning turns that into `sys.exit(1)`."""
+
+
+class _Dropped(BaseException):
+    """A stop was requested inside `Interrupts.dropping`."""
 
 
 class Interrupts:
@@ -25,6 +31,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.requested = False
+        self._drops = False  # whether the first signal raises `_Dropped`
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -41,13 +48,33 @@ class Interrupts:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-        if isinstance(error, ExitNow):
+        # Around an outer run stands a Lightning of its own.
+        if isinstance(error, ExitNow) and not any(map(_is_of_a_run, self._previous.values())):
             raise KeyboardInterrupt from None
+
+    @contextmanager
+    def dropping(self) -> Iterator[None]:
+        """Inside, the first signal ends the block there and then: for what takes long and is thrown away."""
+        try:
+            self._drops = True
+            try:
+                yield
+            finally:
+                self._drops = False
+        except _Dropped:
+            pass
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested and number == signal.SIGINT:
             raise ExitNow
         self.requested = True
         outer = self._previous.get(signal.Signals(number))
-        if callable(outer) and getattr(outer, "__func__", None) is Interrupts._handle:  # this run is inside another
+        if callable(outer) and _is_of_a_run(outer):  # this run is inside another
             outer(number, frame)
+        if self._drops:
+            self._drops = False
+            raise _Dropped
+
+
+def _is_of_a_run(handler: Any) -> bool:
+    return getattr(handler, "__func__", None) is Interrupts._handle

@@ -261,7 +261,7 @@ class Timekeeper:
             pace.outside += self.opened - self._budget.started
 
     def step(
-        self, pace: Pace | None, step: int, before: float, plan: Plan | None, rehearse: Callable[[], None]
+        self, pace: Pace | None, step: int, before: float, plan: Plan | None, rehearse: Callable[[], bool]
     ) -> bool:
         """A step is finished.
 
@@ -269,7 +269,7 @@ class Timekeeper:
             step: Finished steps.
             before: Seconds of training of earlier sessions.
             plan: What counts now; None if its number of steps is not to be corrected.
-            rehearse: Does what follows training.
+            rehearse: Does what follows training, and says whether it came to its end.
 
         Returns:
             Whether that was corrected.
@@ -283,8 +283,8 @@ class Timekeeper:
         if plan is None:
             return False
         used = pace.outside + before
-        if budget.rehearse is not None and pace.rehearses(step, plan.steps, budget.seconds - used - self.session):
-            rehearse()
+        left = budget.seconds - used - self.session
+        if budget.rehearse is not None and pace.rehearses(step, plan.steps, left) and rehearse():
             self._marked = self._clock()
             pace.rehearsed(self._marked - now, budget.seconds - used - self.session, budget)
         return pace.correct(plan, step, used + self.session, budget)

@@ -386,13 +386,16 @@ class Run:
         with self.files.writing(self._watching.page):
             self._watching.show(self.files.history)
 
-    def _rehearse(self) -> None:
-        """Do what follows training with the weights of now."""
+    def _rehearse(self) -> bool:
+        """Do what follows training with the weights of now. False if a stop was requested before that was done."""
         assert self.budget is not None
         assert self.budget.rehearse is not None
-        self._suspend()
-        self.budget.rehearse(weights(self._network), self.plan.steps)
-        self._continue()
+        if not self.interrupts.requested:
+            self._suspend()
+            with self.interrupts.dropping():
+                self.budget.rehearse(weights(self._network), self.plan.steps)
+            self._continue()
+        return not self.interrupts.requested
 
     def _suspend(self) -> None:
         """Keep what validating, sampling and looking must not disturb, and validate the weights that are to be kept."""
