@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from training_toy import Toy, Workshop
+from training_toy import Toy, Workshop, interrupt
 
 from gatewise.training import checkpoint as checkpoints
 
@@ -55,6 +55,16 @@ def test_halts_sees_shares_and_the_best_loss_but_not_the_last_validation(worksho
     best = [min(lines[: place + 1]) for place in range(len(lines))]
     assert seen == [(step / 26, loss) for step, loss in zip((6, 12, 18, 24), best, strict=False)]
     assert outcome.reason == "finished"
+
+
+def test_interrupted_after_a_validation_halts_has_seen_it(workshop, tmp_path_factory):
+    """It is in the checkpoint, and does not come again."""
+    Workshop(tmp_path_factory.mktemp("whole")).train(Toy(), halts=told(wanted := []))
+    seen = []
+    outcome = workshop.train(Toy(), halts=told(seen), on_evaluation=lambda step: interrupt() if step == 12 else None)
+    assert (outcome.reason, outcome.step) == ("interrupted", 12)
+    workshop.train(Toy(), resume=True, halts=told(seen))
+    assert seen == wanted
 
 
 def test_a_halted_run_leaves_its_best_weights(workshop):

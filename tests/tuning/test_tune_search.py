@@ -223,6 +223,58 @@ def test_time_that_repeats_do_not_need_is_used(tmp_path, monkeypatch, better):
         assert all(own.kind != REPEAT for own in records)
 
 
+def test_trials_that_had_no_time_until_a_rung_go_on_when_there_is_more(tmp_path, monkeypatch):
+    """Where the default learns so late that there are no rungs, a trial may be nearly through when the time is up."""
+
+    def late(end, share):
+        return end * (1000 if share < 0.85 else 1)
+
+    curves = Curves(tmp_path, bowl, lambda setting: 10.0 * setting["hidden_size"] / 64, curve=late)
+    before = [own for own in curves.search(monkeypatch, Limits(200.0, None)) if own.state == PAUSED]
+    assert [own.rungs for own in before] == [()] * max(1, len(before))
+    after = curves.search(monkeypatch, Limits(400.0, None))
+    assert {after[own.number].state for own in before} == {FINISHED}
+
+
+def test_time_of_repeats_that_fail_is_used(tmp_path, monkeypatch):
+    curves = Curves(tmp_path, bowl, fails=lambda setting, seed: seed > 0)
+    records = curves.search(monkeypatch, Limits(400.0, None))
+    assert sum(own.state == FAILED for own in records) >= 4
+    assert curves.now > 400 - 2.5 * 10
+
+
+def test_time_that_repeats_do_not_need_is_used_also_where_the_search_stopped_among_them(tmp_path, monkeypatch):
+    stopped = []
+
+    def stops(number, share):
+        if not stopped and curves.records.of(number).kind == REPEAT:
+            stopped.append(number)
+            raise KeyboardInterrupt
+
+    curves = Curves(tmp_path, bowl, fails=lambda setting, seed: seed > 0, stops=stops)
+    with pytest.raises(KeyboardInterrupt):
+        curves.search(monkeypatch, Limits(400.0, None))
+    records = curves.search(monkeypatch, Limits(400.0, None))
+    assert any(own.kind == SEARCH for own in records[stopped[0] :])
+
+
+def test_a_repeat_that_had_no_time_goes_on_when_there_is_more(tmp_path, monkeypatch):
+    """With another seed it takes three times as long, which nobody could know."""
+    curves = Curves(tmp_path, bowl)
+    run, slower = curves.run, lambda setting: 30.0
+
+    def runs(fit, space, records, record, *others):
+        curves.seconds = slower if record.kind == REPEAT else lambda setting: 10.0
+        run(fit, space, records, record, *others)
+
+    curves.run = runs
+    before = [own for own in curves.search(monkeypatch, Limits(80.0, None)) if own.state == PAUSED]
+    repeats = [own for own in before if own.kind == REPEAT]
+    assert repeats
+    after = curves.search(monkeypatch, Limits(400.0, None))
+    assert {after[own.number].state for own in repeats} == {FINISHED}
+
+
 @pytest.mark.parametrize("closing", [5.0, 80.0])
 def test_the_time_that_measuring_takes_is_left(tmp_path, monkeypatch, closing):
     """As it was found out when the default ended."""

@@ -139,6 +139,30 @@ def test_interrupted_it_goes_on_to_the_same_model(studied, text, tmp_path, monke
     assert_same_model(tmp_path / "m.gatewise", folder / "m.gatewise")
 
 
+def test_interrupted_where_a_trial_pauses_it_stays_paused(text, tmp_path, monkeypatch):
+    """At its rung, behind others: the same study as without."""
+    run, waiting = trials.run, [True]
+
+    def stopping(fit, space, records, record, halts, clock):
+        def stops(standing):
+            halted = halts(standing)
+            if waiting and halted:
+                waiting.clear()
+                signal.raise_signal(signal.SIGINT)
+            return halted
+
+        run(fit, space, records, record, stops, clock)
+
+    monkeypatch.setattr(trials, "run", stopping)
+    options = {**OPTIONS, "trials": 5}
+    whole, other = tmp_path / "whole.tune", tmp_path / "other.tune"
+    with pytest.raises(KeyboardInterrupt):
+        gatewise.tune("generate", text, storage=other, **options)
+    assert not waiting
+    found = gatewise.tune("generate", text, storage=other, **options)
+    assert timeless(found.trials) == timeless(gatewise.tune("generate", text, storage=whole, **options).trials)
+
+
 def test_interrupted_while_the_result_is_measured_the_same_command_goes_on(text, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "of a study"
     folder.mkdir()

@@ -371,8 +371,11 @@ class Run:
             if sample is not None:
                 self.progress.sample(self.spent, sample)
         if not self.end_reason:
+            # Before an interrupt: this validation is in the checkpoint, so whoever resumes would not be asked about it.
+            loss = cast(float, counters.best_loss)
+            halted = self.halts is not None and self.halts(self.spent / self.whole.steps, loss)
             self.stop_if_requested()
-            if self.halts is not None and self.halts(self.spent / self.whole.steps, cast(float, counters.best_loss)):
+            if halted:
                 raise StopTraining
 
     def _look(self) -> None:

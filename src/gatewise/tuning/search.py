@@ -20,7 +20,7 @@ from .points import next_point
 from .records import DEFAULT, FAILED, FINISHED, PAUSED, REPEAT, RUNNING, SEARCH, SECOND, Record, Records
 from .report import rungs_text
 from .rungs import is_at
-from .selection import REPEATS, default_of, finalists, repeats_of
+from .selection import REPEATS, default_of, finalists
 from .space import RATE, Setting, Space
 from .trials import Fit, Pace, Standing, drop_checkpoint
 
@@ -116,7 +116,8 @@ class Search:
             ran = True
             while ran:
                 ran = self._run_all(self._next)
-                ran = self._run_all(self._next_repeat) and ran
+                # Also where there was no time for a trial: a search that goes on may have come to its repeats before.
+                ran = self._run_all(self._next_repeat) or ran
         finally:
             self.told.close()
 
@@ -144,8 +145,9 @@ class Search:
         # Where nothing is better yet, the default stands for what comes to be the best, and one repeat is waited for.
         repeats, least = default.seconds, default.seconds
         if best is not None:
-            repeats = sum(own.seconds * (REPEATS - len(repeats_of(own, records))) for own in (best, default))
-            least = 0.0 if repeats_of(best, records) else best.seconds
+            missing = _missing(best, records)
+            repeats = best.seconds * missing + default.seconds * _missing(default, records)
+            least = best.seconds if missing == REPEATS else 0.0
         reserved = max(least, min(repeats / self.limits.workers, _MOST_RESERVED * self.limits.seconds))
         return self.left - reserved - self._closing(default)
 
@@ -323,15 +325,23 @@ def is_ahead(record: Record, records: Sequence[Record]) -> bool:
 
 
 def promotable(records: Sequence[Record]) -> list[Record]:
-    """Paused trials that are among the better half by now, those that got furthest first."""
-    paused = [own for own in records if own.state == PAUSED and own.rungs and is_ahead(own, records)]
-    return sorted(paused, key=lambda own: (-len(own.rungs), own.rungs[-1], own.number))
+    """Paused trials that are among the better half by now, those that got furthest first; and those that paused for
+    want of time alone, before their first rung or as repeats, which are compared at none."""
+    paused = [own for own in records if own.state == PAUSED]
+    going = [own for own in paused if own.kind != SEARCH or not own.rungs or is_ahead(own, records)]
+    return sorted(going, key=lambda own: (-len(own.rungs), own.rungs[-1:], own.number))
 
 
 def _better_half(records: Sequence[Record], rung: int) -> set[int]:
     reached = [own for own in records if own.counts and len(own.rungs) > rung]
     reached.sort(key=lambda own: (own.rungs[rung], own.number))
     return {own.number for own in reached[: len(reached) // 2]}
+
+
+def _missing(record: Record, records: Sequence[Record]) -> int:
+    """How many repeats of a setting still want time. One that failed wants none."""
+    ended = [own for own in records if own.state in (FINISHED, FAILED) and own.was_begun]
+    return max(0, REPEATS - sum(own.setting == record.setting and own.seed != record.seed for own in ended))
 
 
 def _tried(records: Sequence[Record]) -> int:

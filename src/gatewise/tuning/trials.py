@@ -134,14 +134,17 @@ def run(
     began, number = clock(), record.number
     path = records.folder(number) / MODEL
     curve = [list(point) for point in record.curve]
+    halted = False
 
     def after_validation(share: float, score: float) -> bool:
+        nonlocal halted
         if not records.storage.holds(number):  # another process has taken it, while this one slept
             return True
         seconds = record.seconds + clock() - began
         curve.append([share, score])
         records.note(number, {"share": share, "score": score, "curve": curve, "seconds": seconds})
-        return halts(Standing(share, score, seconds))
+        halted = halts(Standing(share, score, seconds))
+        return halted
 
     path.parent.mkdir(parents=True, exist_ok=True)
     resume = checkpoint_of(path).exists()
@@ -174,7 +177,7 @@ def run(
     seconds = record.seconds + clock() - began
     figures |= {"seconds": seconds - figures.get("closing", 0.0), "score": outcome.best_loss, "step": outcome.best_step}
     if not ended:
-        records.note(number, {"seconds": seconds}, paused=outcome.reason == "halted")
+        records.note(number, {"seconds": seconds}, paused=halted)  # also if it was interrupted right there
         if outcome.reason == "interrupted":
             raise KeyboardInterrupt
         return
