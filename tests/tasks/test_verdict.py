@@ -62,3 +62,10 @@ def test_every_measure_has_words(measure):
     name, more_is_better = MEASURES[measure]
     assert name
     assert metrics(measure=measure, model=1e3)["earned"] is more_is_better
+
+
+def test_without_a_share_another_figure_is_not_said_to_be_that_of_the_strongest_alone():
+    found = judged(measure="bleu", part="test", model=11.14, plain={"nearest": 9.34}, strongest="nearest", share=0.0)
+    text = sentence(found)
+    assert "BLEU 11.14 on the test part, nearest alone 9.34" in text
+    assert "predictions are those of nearest" not in text

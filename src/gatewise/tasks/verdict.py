@@ -103,6 +103,12 @@ def sentence(metrics: Mapping[str, Any], network: str = "network", only_plain: b
     where = "the data" if found["part"] == "all" else f"the {found['part']} part"
     if only_plain:
         return f"No network was trained. With {found['name']}, {name} is {found['figure']:.4g} on {where}."
+    if share == 0 and not math.isclose(found["model"], found["figure"], rel_tol=1e-4):
+        # Several plain methods answer together, or the network had a say in which of them does.
+        return (
+            f"The {network} did not earn its place: its share is 0, as no prediction is its own. {name} "
+            f"{found['model']:.4g} on {where}, {found['name']} alone {found['figure']:.4g}. {_WAYS_OUT}"
+        )
     if share == 0:
         return (
             f"The {network} did not earn its place: its share is 0, so predictions are those of {found['name']} "

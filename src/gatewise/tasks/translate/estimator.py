@@ -249,8 +249,8 @@ class Translator(Estimator, TranslateOptions):
         Returns:
             Per part ("train", of at most 1,000 pairs, "validation", "test", or "all" for other data) "bleu", "chrf",
             "exact_match", "token_accuracy" and "loss" in nats per token with teacher forcing, and "pairs"; "baselines"
-            on the last of them, by name, and what `tasks.verdict.judged` says of the strongest; and the "signatures" of
-            BLEU and chrF.
+            on the last of them, by name, what `tasks.verdict.judged` says of the strongest, and the scores of the
+            "network" alone where a plain method answers beside it; and the "signatures" of BLEU and chrF.
 
         Raises:
             DataError: The data cannot be read, or has no targets.
@@ -316,7 +316,7 @@ class Translator(Estimator, TranslateOptions):
         shard: str | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Translations as columns of a table, some hundred texts at a time: "source", "predicted" and "score"; with
-        `n_best` above 1 also "text", from 0, and "rank", from 1.
+        `n_best` above 1 also "text", from 0, and "rank", from 1; with a `weight_` below 1 also "by", whom it is by.
 
         Args:
             data, query, encoding, decoding: As for `predict`.
