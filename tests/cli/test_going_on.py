@@ -58,7 +58,7 @@ def test_it_says_what_was_kept(folder, capsys):
         ("--from a.txt", "'a.txt' is not a model: it looks like text"),
         (
             "--from generate_text --hidden-size 9",
-            "--hidden-size 9 contradicts 'generate_text', whose --hidden-size is 8",
+            "--hidden-size 9 contradicts 'generate_text', with which --hidden-size is 8",
         ),
         ("--from generate_text -o ./generate_text --force", "'generate_text' is the model to go on from"),
         ("--freeze embedding", "--freeze embedding keeps parts of a model. Name it: --from"),

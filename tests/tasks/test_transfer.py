@@ -389,9 +389,17 @@ def test_the_parameters_are_those_that_were_given():
     [
         (Translator(), "generate", "'generate' is a model of the task 'generate'; translate goes on from translate"),
         (Generator(), "missing", "there is no file"),
-        (Generator(hidden_size=9), "generate", "hidden_size=9 contradicts 'generate', whose hidden_size is 8. Leave"),
-        (Generator(cell="gru"), "generate", "cell='gru' contradicts 'generate', whose cell is 'lstm'"),
-        (Generator(tokens="words"), "generate", "tokens='words' contradicts 'generate', whose tokens is 'characters'"),
+        (
+            Generator(hidden_size=9),
+            "generate",
+            "hidden_size=9 contradicts 'generate', with which hidden_size is 8. Leave",
+        ),
+        (Generator(cell="gru"), "generate", "cell='gru' contradicts 'generate', with which cell is 'lstm'"),
+        (
+            Generator(tokens="words"),
+            "generate",
+            "tokens='words' contradicts 'generate', with which tokens is 'characters'",
+        ),
         (
             Generator(freeze="embeding"),
             "generate",

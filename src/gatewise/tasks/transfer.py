@@ -198,7 +198,7 @@ def settle(estimator: Any, start: Start) -> dict[str, tuple[Any, Any]]:
         elif value is not None and _plain(given, value) != _plain(value, value):
             shown, held = (getattr(own, "name", own) for own in (given, value))
             raise OptionError(
-                f"{name}={shown!r:.60} contradicts '{start.name}', whose {name} is {held!r:.60}. Leave it out"
+                f"{name}={shown!r:.60} contradicts '{start.name}', with which {name} is {held!r:.60}. Leave it out"
             )
     return taken
 

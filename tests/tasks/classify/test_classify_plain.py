@@ -1,5 +1,6 @@
 """Plain methods of `classify`, beside independent ones, and how they are blended."""
 
+import tracemalloc
 import wave
 
 import numpy as np
@@ -76,6 +77,20 @@ def test_the_model_of_word_vectors_is_logistic_regression_of_their_sums(monkeypa
     new = ["a superb bore", "superb", "nothing known"]
     some, wanted = reviews(*new, labels="aab"), theirs.predict_proba(vectorizer.transform(new) @ values / spread)
     assert np.abs(found.outputs(inputs, CLASSES, some, rows_of(some)) - wanted).max() < 0.01
+
+
+def test_wide_word_vectors_of_long_texts_take_little_memory():
+    """A number of each word of each text, not a vector: of 512 texts of a few pages that would be gigabytes."""
+    entries = np.arange(40_000) % 100, np.full(20, 2000), np.ones(40_000, np.float32)
+    weights = np.random.default_rng(0).normal(size=(100, 200))
+    tracemalloc.start()
+    try:
+        scores = ngrams.linear(entries, weights, np.zeros(200))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_allclose(scores, np.broadcast_to(20 * weights.sum(0), (20, 200)), atol=1e-9)
+    assert peak < 40_000 * 8 * 20
 
 
 def test_texts_that_are_left_out_are_predicted_by_others():

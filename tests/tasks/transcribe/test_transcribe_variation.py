@@ -9,6 +9,7 @@ from transcribe_examples import SMALL, from_list, numbers
 from gatewise.data.augmentation import SpecAugment
 from gatewise.data.readers.strokes import COLUMNS
 from gatewise.data.sequences import Column, Sequences
+from gatewise.errors import OptionError
 from gatewise.tasks import Transcriber
 from gatewise.tasks.transcribe.batches import Utterances
 from gatewise.tasks.transcribe.frames import Frames
@@ -73,6 +74,8 @@ def test_every_text_has_room(medium):
 def test_what_is_varied_follows_from_the_data():
     options = {**SMALL, "frame_stacking": 1, "epochs": 1, "augmentation": None}
     assert Transcriber(**options).fit(*numbers()).sizing_.augmentation == 0
+    with pytest.raises(OptionError, match=r"^augmentation=1.0 varies sound, .* these are other numbers. Leave it out$"):
+        Transcriber(**{**options, "augmentation": 1.0}).fit(*numbers())
     data = signals("images")
     small = {"hidden_size": 4, "image_hidden_size": 0, "epochs": 1, "split": (0.5, 0.5, 0)}
     assert Transcriber(**small).fit(data).sizing_.augmentation == 1

@@ -65,7 +65,7 @@ class TranscribeOptions(BatchOptions, RegulariserOptions, CommonOptions, TableOp
     augmentation: float | None = option(
         default=None,
         help="How strongly recordings are given other voices and microphones in training, and images of lines other "
-        "hands; 0 switches it off. Pen strokes are varied if it is given, and other numbers never.",
+        "hands; 0 switches it off. Pen strokes are varied if it is given; of other numbers it is refused.",
         check=real("0 or more, up to 5", lambda v: 0 <= v <= 5),
     )
     time_warp: float | None = option(

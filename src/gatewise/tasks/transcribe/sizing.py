@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...decoding.ctc import steps_needed
+from ...errors import OptionError
 from ..options import PRESETS, sized
 
 if TYPE_CHECKING:
@@ -56,7 +57,15 @@ def sizing(options: TranscribeOptions, frames: int, medium: str) -> Sizing:
         options: Checked; None where nothing was given.
         frames: Frames of the training data.
         medium: "sound", "images", "strokes" or "numbers".
+
+    Raises:
+        OptionError: `augmentation` is given, and nothing is known of the signals that could be varied.
     """
+    if medium == "numbers" and options.augmentation:
+        raise OptionError(
+            f"augmentation={options.augmentation} varies sound, images and pen strokes, and these are other numbers. "
+            "Leave it out"
+        )
     wider, longer = PRESETS[options.sized_as]
     row = next(row for most, row in (SOUND if medium == "sound" else OTHER) if frames <= most)
     image_hidden_size = IMAGE_HIDDEN_SIZE if medium == "images" else 0

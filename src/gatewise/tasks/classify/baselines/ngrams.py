@@ -154,7 +154,7 @@ def linear(entries: Entries, weights: np.ndarray, bias: np.ndarray) -> np.ndarra
     """(N, K) float64 scores of what `weighted` gives."""
     places, counts, shares = entries
     scores = np.broadcast_to(bias, (len(counts), len(bias))).astype(np.float64)
-    row, each = np.repeat(np.arange(len(counts)), counts), weights[places] * shares[:, None]
-    for k in range(len(bias)):
-        scores[:, k] += np.bincount(row, each[:, k], minlength=len(counts))
+    row = np.repeat(np.arange(len(counts)), counts)
+    for k, column in enumerate(weights.T):  # word vectors have hundreds of columns, too many at once for long texts
+        scores[:, k] += np.bincount(row, column[places] * shares, minlength=len(counts))
     return scores
