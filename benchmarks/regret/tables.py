@@ -139,12 +139,12 @@ def fill(problems: dict[str, Problem], tables: dict[str, Any], save: Callable[[d
         about = {"what": problem.what, "task": problem.task, "measure": problem.measure, "options": problem.options}
         tables.setdefault(name, {**about, "space": searched[name].to_json(), "rows": {}})
     while True:
-        missing = {name: _missing(searched[name], tables[name]["rows"]) for name in problems}
-        left = [name for name, want in missing.items() if want is not None]
-        if not left:
+        wants = {name: _missing(searched[name], tables[name]["rows"]) for name in problems}
+        missing = {name: want for name, want in wants.items() if want is not None}
+        if not missing:
             return
-        name = min(left, key=lambda one: _spent(tables[one]["rows"]))
-        key, setting, seed = missing[name]  # type: ignore[misc]
+        name = min(missing, key=lambda one: _spent(tables[one]["rows"]))
+        key, setting, seed = missing[name]
         row = trained(problems[name], searched[name].options(setting), seed)
         tables[name]["rows"][key] = {"setting": setting, **row}
         save(tables)

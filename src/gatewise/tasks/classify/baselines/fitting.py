@@ -20,7 +20,7 @@ from . import convolutions, ngrams, spectra
 from .convolutions import Convolutions
 from .lbfgs import TELL_EVERY, along_penalties, regression_weights
 from .method import Examples, Learned
-from .ngrams import Entries, NGrams, chosen_runs, counted, keys_of, linear, weighted
+from .ngrams import Entries, NGrams, chosen_runs, counted, keys_of, linear, rarity, weighted
 from .plain import CONVOLUTIONS, NEIGHBOURS, NGRAMS, SPECTRA, VECTORS, Baselines
 from .regression import Regression, features_of, most_frequent, regression_name, renumbered
 from .spectra import Spectra
@@ -206,7 +206,7 @@ def learned_vectors(
     found = np.concatenate([places for places, _, _ in counts])
     place = np.minimum(np.searchsorted(keys, found), len(keys) - 1)
     having = np.bincount(place[keys[place] == found], minlength=len(keys))
-    idf = (np.log((1 + len(truth)) / (1 + having)) + 1).astype(np.float32)
+    idf = rarity(having, len(truth))
 
     def summed(of: Sequence[Entries]) -> np.ndarray:
         nothing = np.zeros(values.shape[1])

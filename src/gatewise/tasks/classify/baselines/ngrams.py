@@ -131,7 +131,12 @@ def chosen_runs(pieces_of: Sequence[Entries], most: int, least: int) -> tuple[np
     if len(keys) > most:
         kept = np.sort(np.argsort(-having, kind="stable")[:most])
         keys, having = keys[kept], having[kept]
-    return keys, (np.log((1 + total) / (1 + having)) + 1).astype(np.float32)
+    return keys, rarity(having, total)
+
+
+def rarity(having: np.ndarray, texts: int) -> np.ndarray:
+    """(K,) float32: how much a run says that so many of these texts have, the inverse document frequency."""
+    return np.asarray(np.log((1 + texts) / (1 + having)) + 1, np.float32)
 
 
 def weighted(entries: Entries, keys: np.ndarray, idf: np.ndarray) -> Entries:
