@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gatewise.randomness import Dropout
+from gatewise.ranks import total
 from gatewise.training import Outcome, Plan, train
 
 VOCABULARY, WIDTH, BATCH, TIME = 7, 8, 4, 6
@@ -58,7 +59,7 @@ class Toy(nn.Module):
         if self._on_training:
             self._on_training(self.calls, self)
         self.seen += 1
-        return self._loss(batch) / (TIME * BATCH)
+        return self._loss(batch) / total(TIME * batch.shape[1])
 
     def validation_sums(self, batch: Tensor) -> tuple[Tensor, int]:
         assert not self.training
@@ -67,7 +68,13 @@ class Toy(nn.Module):
         assert not torch.is_inference_mode_enabled()
         if self._on_validation:
             self._on_validation(self.calls, self)
-        return self._loss(batch), TIME * BATCH
+        return self._loss(batch), TIME * batch.shape[1]
+
+    def work(self, batch: Tensor) -> list[float]:
+        return [TIME] * batch.shape[1]
+
+    def rows(self, batch: Tensor, places: Tensor) -> Tensor:
+        return batch[:, places]
 
     def _loss(self, batch: Tensor) -> Tensor:
         state = (self.carried[0], self.carried[1]) if self.carried else None

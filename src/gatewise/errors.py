@@ -48,6 +48,10 @@ class TrainingError(GatewiseError, RuntimeError):
     """Training that cannot continue, because the loss is NaN or the disk is full."""
 
 
+class RankError(GatewiseError, RuntimeError):
+    """Processes that train one model together cannot: one failed or is gone, or they were not given the same."""
+
+
 class Notice(UserWarning):
     """What the user should know, although it worked. The command line prints it on one line."""
 

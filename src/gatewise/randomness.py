@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from .ranks import of_rows
+
 T = TypeVar("T")
 
 
@@ -100,7 +102,19 @@ def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
     own = generator(x.device)
     if own is None or not training or rate == 0:
         return nn.functional.dropout(x, rate, training)
-    return x * torch.empty_like(x).bernoulli_(1 - rate, generator=own).div_(1 - rate)
+    kept = of_rows(lambda shape: _empty(tuple(shape), x).bernoulli_(1 - rate, generator=own), x.shape)
+    return x * kept.div_(1 - rate)
+
+
+def _empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """As `torch.empty_like`, of another shape: its numbers lie in memory, where they are drawn in order, as those of
+    `like` do."""
+    if shape == like.shape:
+        return torch.empty_like(like)
+    strides = like.stride()
+    order = sorted(range(like.dim()), key=lambda axis: -strides[axis])
+    lying = like.new_empty([shape[axis] for axis in order])
+    return lying.permute([order.index(axis) for axis in range(like.dim())])
 
 
 class Dropout(nn.Dropout):

@@ -11,22 +11,23 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "src" / "gatewise"
 
-COMMON = {"errors", "files", "checks", "document", "terminal"}  # modules that belong to the whole house
+COMMON = {"errors", "files", "checks", "document", "terminal", "launch"}  # modules that belong to the whole house
 
 MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides the standard library
     "algebra": set(),
     "cells": {"algebra"},
     "native": {"algebra", "numpy"},
     "engine": {"algebra", "cells", "native", "torch"},
-    "nn": {"algebra", "cells", "native", "engine", "randomness", "torch", "numpy"},
+    "nn": {"algebra", "cells", "native", "engine", "randomness", "ranks", "torch", "numpy"},
     "data": {"numpy", "tokenizers", "duckdb", "soundfile", "PIL", "adbc_driver_postgresql"},
     "decoding": {"data", "numpy"},
     "metrics": {"data", "numpy", "sacrebleu"},
     "pages": set(),
     "compression": {"numpy"},
     "bundle": {"compression", "numpy", "safetensors"},
-    "randomness": {"torch"},
-    "training": {"randomness", "torch", "lightning", "numpy", "safetensors", "rich"},
+    "ranks": {"torch"},
+    "randomness": {"ranks", "torch"},
+    "training": {"randomness", "ranks", "torch", "lightning", "numpy", "safetensors", "rich"},
     "plots": {"training", "numpy", "matplotlib"},
     "watch": {"algebra", "engine", "nn", "training", "pages", "torch"},
     "runtime": {"algebra", "cells", "native", "data", "decoding", "compression", "bundle", "numpy", "safetensors"},
@@ -43,6 +44,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
             "compression",
             "runtime",
             "randomness",
+            "ranks",
             "torch",
             "numpy",
             "matplotlib",
@@ -82,6 +84,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
 LEARNS = {"network", "batches", "losses", "fitting", "budgeting", "prepared", "lbfgs", "decoder_network"}
 MEASURES = {"estimator", "evaluation", "baselines"}
 NEEDS_TORCH = {
+    "ranks",
     "engine",
     "nn",
     "randomness",

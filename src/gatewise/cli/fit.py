@@ -5,20 +5,25 @@ from __future__ import annotations
 import inspect
 import shlex
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import DataError, OptionError
 from ..files import only_run, size_text
+from ..launch import restarted, started
 from ..tasks import TASKS, find
 from ..tasks.verdict import judgement_of
 from . import frame
 from . import options as derived
 from .frame import Group, Json, note, refuse_models, result
+
+if TYPE_CHECKING:
+    from ..ranks import Ranks
 
 fit = Group("task", "Train a model and save it as one file.", {task: f"gatewise.cli.fit:{task}" for task in TASKS})
 
@@ -160,11 +165,28 @@ def verb_of(
     return derived.with_parameters(verb, {**parameters, **reading, **options}.values())
 
 
-def train(
+def train(estimator: Any, data: Any, target: Path, reading: dict[str, Any], **given: Any) -> None:
+    """Train an estimator on data, save it, and print its metrics: alone, or as one of the processes of `torchrun`.
+
+    Args:
+        reading: Further arguments of its `fit`, which say how to read the data.
+        given: See `_train`.
+    """
+    if not started():
+        _train(estimator, data, target, reading, None, **given)
+        return
+    from ..ranks import joined  # loads torch, which is not to be waited for where an option is wrong
+
+    with joined() as ranks:
+        _train(estimator, data, target, reading, ranks, **given)
+
+
+def _train(
     estimator: Any,
     data: Any,
     target: Path,
     reading: dict[str, Any],
+    ranks: Ranks | None,
     *,
     force: bool = False,
     resume: bool = False,
@@ -175,29 +197,14 @@ def train(
     json: bool = False,
     announcement: str = "",
 ) -> None:
-    """Train an estimator on data, save it, and print its metrics.
+    from ..bundle import metrics_of
 
-    Args:
-        reading: Further arguments of its `fit`, which say how to read the data.
-    """
-    from ..bundle import check_name, checkpoint_of, metrics_of, writable
-
-    check_name(target)
-    checkpoint = checkpoint_of(target)
-    with only_run(target):  # a checkpoint of a run that goes on is not "left"
-        pass
-    if checkpoint.exists() and not (force or resume):
-        raise OptionError(
-            f"'{checkpoint}' is left from an interrupted training. --resume continues it, --force starts over"
-        )
-    writable(target, force or resume)
-    # Report what is missing or wrong before training, and before torch is loaded.
-    if plot is not None:
-        can_plot(plot)
-    if watch is not None:
-        writable(watch, force=True)
-    data = estimator.opened(data, reading.get("encoding", "utf-8"))
-    if announcement:
+    first = ranks is None or ranks.first
+    with nullcontext() if ranks is None else ranks.agreeing():
+        if first:
+            _can_write(target, force or restarted(), resume, plot, watch)
+        data = estimator.opened(data, reading.get("encoding", "utf-8"))
+    if announcement and first:
         note(announcement)
 
     from ..plots.loss_curve import plot as draw
@@ -214,6 +221,8 @@ def train(
         start_from=start_from,
         **reading,
     )
+    if not first:
+        return
     outcome = estimator.outcome_
     if plot is not None:
         try:
@@ -244,6 +253,25 @@ def train(
         note(f"interrupted after step {outcome.step}; {target} has the best weights so far.")
         note(f"To continue: gatewise {shlex.join([*words, '--resume'])}")
         raise typer.Exit(130)
+
+
+def _can_write(target: Path, force: bool, resume: bool, plot: Path | None, watch: Path | None) -> None:
+    """Report what is missing or wrong before training, and before torch is loaded."""
+    from ..bundle import check_name, checkpoint_of, writable
+
+    check_name(target)
+    checkpoint = checkpoint_of(target)
+    with only_run(target):  # a checkpoint of a run that goes on is not "left"
+        pass
+    if checkpoint.exists() and not (force or resume):
+        raise OptionError(
+            f"'{checkpoint}' is left from an interrupted training. --resume continues it, --force starts over"
+        )
+    writable(target, force or resume)
+    if plot is not None:
+        can_plot(plot)
+    if watch is not None:
+        writable(watch, force=True)
 
 
 def can_plot(picture: Path, force: bool = True) -> None:

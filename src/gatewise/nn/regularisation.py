@@ -15,6 +15,7 @@ from ..algebra import Cell
 from ..algebra.regularise import drop_output, recurrent_weights, zone_out, zone_out_mean
 from ..engine import masks
 from ..randomness import generator
+from ..ranks import of_rows, total
 
 
 class Regularisers:
@@ -55,15 +56,18 @@ class Regularisers:
             place: Number of the layer and direction.
         """
         steps, rows, _ = x.shape
+
+        def mask(shape: Sequence[int], rate: float, value: float, kind: int) -> Tensor:
+            stream = _stream(place, kind)
+            return of_rows(lambda whole: masks.bernoulli(whole, rate, value, seed, stream, x.device), shape)
+
         found = []
         if rate := self.recurrent_dropout:
-            mask = masks.bernoulli((1, rows, widths[0]), rate, 1 / (1 - rate), seed, _stream(place, 0), x.device)
-            found.append(mask.expand(steps, -1, -1))
+            found.append(mask((1, rows, widths[0]), rate, 1 / (1 - rate), 0).expand(steps, -1, -1))
         for number, (rate, width) in enumerate(zip(self.zoneout, widths, strict=True)):
             if rate:  # drawn is what does not stay
-                new = masks.bernoulli((steps, rows, width), rate, 1.0, seed, _stream(place, 2 + number), x.device)
-                found.append(1 - new)
-        return [mask.to(x.dtype) for mask in found]
+                found.append(1 - mask((steps, rows, width), rate, 1.0, 2 + number))
+        return [own.to(x.dtype) for own in found]
 
     def weights(self, weights: Sequence[Tensor], seed: Tensor, place: int) -> list[Tensor]:
         """The weights to run with in training."""
@@ -93,7 +97,7 @@ def activation_penalty(y: Tensor, rate: float) -> Tensor:
 
     Source: Merity, McCann & Socher (2017), Revisiting Activation Regularization for Language RNNs.
     """
-    return rate * y.square().mean()
+    return rate * y.square().sum() / total(y.numel())
 
 
 def temporal_activation_penalty(y: Tensor, rate: float) -> Tensor:
@@ -101,4 +105,4 @@ def temporal_activation_penalty(y: Tensor, rate: float) -> Tensor:
 
     Source: Merity, McCann & Socher (2017), Revisiting Activation Regularization for Language RNNs.
     """
-    return rate * y.diff(dim=0).square().sum() / max(1, y[1:].numel())
+    return rate * y.diff(dim=0).square().sum() / max(1, total(y[1:].numel()))

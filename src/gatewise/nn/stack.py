@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
+
 import torch
 from torch import Tensor
 
@@ -9,6 +12,7 @@ from ..algebra import Cell
 from ..algebra.expression import evaluate
 from ..engine.reference import OPERATIONS
 from ..randomness import generator
+from ..ranks import of_rows
 from .recurrent import Recurrent
 
 
@@ -46,10 +50,14 @@ def dropout_mask(like: Tensor, rate: float) -> Tensor:
     which takes a tenth of a training step. The price is that the rate is rounded to a 256th.
     """
     shut = min(255, round(256 * rate))
-    words = torch.empty(-(-like.numel() // 8), dtype=torch.int64, device=like.device)
-    bits = words.random_(-(2**63), None, generator=generator(like.device))
-    open_ = bits.view(torch.uint8)[: like.numel()].view(like.shape) >= shut
-    return open_.to(like.dtype) * (256 / (256 - shut))
+
+    def draw(shape: Sequence[int]) -> Tensor:
+        count = prod(shape)
+        words = torch.empty(-(-count // 8), dtype=torch.int64, device=like.device)
+        bits = words.random_(-(2**63), None, generator=generator(like.device))
+        return bits.view(torch.uint8)[:count].view(*shape) >= shut
+
+    return of_rows(draw, like.shape).to(like.dtype) * (256 / (256 - shut))
 
 
 def forget_gate(cell: Cell) -> int | None:

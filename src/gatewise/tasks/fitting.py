@@ -21,8 +21,10 @@ import torch
 from .. import bundle
 from ..errors import ModelFileError, OptionError
 from ..files import TemporaryFolder, only_run
+from ..launch import restarted
 from ..native.library import _native
 from ..randomness import built
+from ..ranks import Ranks, current, joined, same_of_all
 from ..training import Before, Budget, Outcome, Plan, Silent, TrainingStopped, train
 from ..training.history import by_name, read
 from ..training.race import is_worth, steps_each
@@ -125,26 +127,34 @@ def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run:
         TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         Whatever `prepare` raises; nothing is written then.
     """
+    with joined() as ranks:
+        _fit(estimator, prepare, run, ranks)
+
+
+def _fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run: Run, ranks: Ranks) -> None:
     estimator.check()
     run.check()
+    if not ranks.first:  # which has no files, and nobody to tell anything
+        run = replace(run, output=None, progress=None, watch=None)
     estimator.choose_preset(None)
     if estimator.only == "plain" and run.watch is not None:
         raise OptionError('only="plain" trains no network, so there is nothing to watch. Leave out watch')
     with ExitStack() as stack:
         stack.enter_context(_own_threads(estimator))
-        if run.output is None:
-            path = Path(stack.enter_context(TemporaryFolder("run")), "model")
-        else:
-            path = Path(run.output)
+        folder = stack.enter_context(TemporaryFolder("run")) if run.output is None else ""
+        path = Path(folder, "model" if run.output is None else run.output)
+        with ranks.agreeing():
             stack.enter_context(only_run(path))
+        run = replace(run, resume=ranks.of_first(run.resume or (restarted() and bundle.checkpoint_of(path).exists())))
         budget = pace = None
         if estimator.minutes is not None and run.resume:
             preset, pace = begun_as(bundle.checkpoint_of(path))
             estimator.choose_preset(preset)
         with ExitStack() as refused:  # an error leaves what an earlier fit has learned as it was
             refused.callback(restoring(estimator))
-            sized = _beginning(estimator, prepare)
-            prepared = sized()
+            with ranks.agreeing():
+                sized = _beginning(estimator, prepare)
+                prepared = sized()
             if estimator.minutes is not None:
                 prepared, budget = fitted(estimator, prepared, sized, run.started, pace)
             refused.pop_all()
@@ -319,6 +329,7 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path, budget
     """
     checkpoint = bundle.checkpoint_of(path)
     identity = _identity(estimator, prepared)
+    same_of_all(current(), identity)
     if budget is not None:
         identity["sized"] = estimator.sized_as
     stopped: TrainingStopped | None = None
@@ -350,7 +361,8 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path, budget
             raise
     if before is not None:
         estimator.outcome_ = before.unless_better(estimator.model_, estimator.outcome_, progress.note)
-    estimator.history_ = by_name(bundle.metrics_of(path))
+    ranks = current()
+    estimator.history_ = ranks.of_first(by_name(bundle.metrics_of(path)) if ranks.first else {})
     estimator.advice_ = []
     if look is not None and estimator.history_["step"]:
         estimator.advice_ = advice(read(bundle.metrics_of(path)))

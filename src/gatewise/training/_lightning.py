@@ -111,7 +111,9 @@ def drive(run: Run, accelerator: str) -> None:
     with _silence:
         trainer = lightning.Trainer(
             accelerator=accelerator,
-            devices=1,
+            # Several processes are so many trainers, which divide the work in `division.py`: Lightning's own way takes
+            # means of gradients where batches are uneven, and a rank without a row would end the training.
+            devices=1 if accelerator == "cpu" else [torch.cuda.current_device()],
             precision=run.plan.precision,
             max_epochs=-1,
             # A validation that was still due when the last session ended is the check over all batches that

@@ -239,13 +239,14 @@ class Timekeeper:
 
     Args:
         budget: That of the run, if it has one.
+        clock: What tells the time of a run that has none.
 
     Attributes:
         opened: When training began in this session; None before.
     """
 
-    def __init__(self, budget: Budget | None):
-        self._budget, self._clock = budget, time.monotonic if budget is None else budget.clock
+    def __init__(self, budget: Budget | None, clock: Callable[[], float] = time.monotonic):
+        self._budget, self._clock = budget, clock if budget is None else budget.clock
         self.opened: float | None = None
         self._marked = 0.0  # when the last step or validation ended
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -13,9 +14,11 @@ from torch import Tensor, nn
 
 from ..errors import ModelFileError
 from ..randomness import Generators
+from ..ranks import current
 from . import checkpoint as checkpoints
 from . import race, sentences
 from .counters import NORMS_KEPT, Counters
+from .division import Division
 from .failures import StopTraining, TrainingFailed, diverged
 from .history import loss_name
 from .interrupts import Interrupts
@@ -70,7 +73,9 @@ class Run:
         budget: Budget | None = None,
     ):
         self.module, self.training, self.validation, self._given = module, training, validation, plan
-        self.budget, self._time = budget, Timekeeper(budget)
+        self._ranks, self._division = current(), Division(module)
+        self._division.check(training)
+        self.budget, self._time = budget, Timekeeper(budget, self._ranks.clock)
         self.progress, self.on_evaluation, self.halts, self.interrupts = progress, on_evaluation, halts, interrupts
         self.files, self.checkpoint_seconds = files, checkpoint_seconds
         self.regularised, self.held_out = regularised, held_out
@@ -80,6 +85,8 @@ class Run:
         self.best: dict[str, Tensor] = {}
         self.loss: Tensor | None = None  # of the current step, a scalar
         self._network = cast(nn.Module, module)
+        self._stops = False  # whether a rank was asked to stop, as all of them know
+        self._due = False  # whether it is time for a checkpoint, as all of them know
         self._kept: dict[str, tuple[Snapshot, Counters]] = {}
         self._failure: TrainingFailed | None = None  # of the current step, whose gradient was dropped
         self._moved = False  # whether the rest of the batches that the driver has asked for are of no use
@@ -140,6 +147,7 @@ class Run:
         if not resuming:
             self.save()  # so that a full or read-only disk shows now, not after hours
         self.files.open_history(self.counters, resuming)
+        self._ranks.tick()
         self._time.open(self.counters.pace)
 
     def load_best(self) -> None:
@@ -237,7 +245,9 @@ class Run:
     def training_loss(self, batch: Any) -> Tensor:
         """The loss of this step, with its gradient."""
         try:
-            loss = self.module.training_loss(batch)
+            with self._division.part(batch) as (part, counts):
+                loss = self.module.training_loss(part)
+                loss = loss if counts else 0.0 * loss
         except ValueError as error:  # a `ShapeError`, for one
             if self._unproven:
                 raise checkpoints.damaged(self.files.checkpoint, f"its carried state: {error}") from error
@@ -248,14 +258,17 @@ class Run:
 
     def gradient_ready(self) -> None:
         """Clip the gradient. If it or the loss is not finite, fail before it can reach the weights."""
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        assert self.loss is not None
+        every = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self._division.sum_gradients(every)
+        parameters = [p for p in every if p.grad is not None]
         if self.plan.clip is None:
             norm = nn.utils.get_total_norm([cast(Tensor, p.grad) for p in parameters])
         else:
             norm = nn.utils.clip_grad_norm_(parameters, self.plan.clip)
-        assert self.loss is not None
         # Both numbers in one transfer: on a GPU each .item() waits for the device.
-        self._loss_value, norm_value = torch.stack((self.loss.double(), norm.double())).tolist()
+        own_loss, norm_value = torch.stack((self.loss.double(), norm.double())).tolist()
+        self._loss_value = self._agree(own_loss)
         for what, value in (("loss", self._loss_value), ("gradient norm", norm_value)):
             if not math.isfinite(value):
                 self._failure = self._diverged(f"the {what} became {value} at step {self.counters.step + 1}")
@@ -290,8 +303,23 @@ class Run:
         if not due and not self.racing and counters.step % self._line_every == 0:
             self._write_line("train", train_loss=counters.since_line.take())
         self.stop_if_requested()
-        if not due and self.files.age >= self.checkpoint_seconds:
+        if not due and (self._due if self._ranks.size > 1 else self._old()):
             self.save()
+
+    def _old(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return self.files.age >= self.checkpoint_seconds
+
+    def _agree(self, *sums: float) -> Any:
+        """Sums over the ranks, which on the way learn the time of the first, and whether to stop or to save."""
+        if self._ranks.alone:
+            return sums if len(sums) > 1 else sums[0]
+        first = [time.monotonic(), self._old()] if self._ranks.first else [0.0, False]
+        told = torch.tensor([*sums, self.interrupts.requested, *first], dtype=torch.float64)
+        *found, stops, now, due = self._ranks.sum(told).tolist()
+        self._ranks.tick(now)
+        self._stops, self._due = stops > 0, due > 0
+        return found if len(found) > 1 else found[0]
 
     # Validation
 
@@ -301,24 +329,30 @@ class Run:
         self._suspend()
         self.module.begin("validation")
         self._sum: Tensor | float = 0.0
-        self._count = 0
+        self._count = self._batch = 0
 
     def validate(self, batch: Any) -> None:
         if self.moved:
             return
-        total, count = self.module.validation_sums(batch)
-        self._sum = self._sum + total.detach().double()
-        self._count += int(count)
-        self.stop_if_requested()
+        part = self._division.validated(batch, self._batch)
+        self._batch += 1
+        if part is not None:
+            total, count = self.module.validation_sums(part)
+            self._sum = self._sum + total.detach().double()
+            self._count += int(count)
+        if self._ranks.alone:
+            self.stop_if_requested()
 
     def end_validation(self) -> None:
         if self.moved:
             return
         validated = {name: tensor.clone() for name, tensor in weights(self._network).items()}
         self._continue()
-        if self._count == 0:
+        total, count = self._agree(float(self._sum), self._count)
+        self.stop_if_requested()
+        if count == 0:
             raise TrainingFailed("no targets", "the validation data holds nothing to predict. Give it more data.")
-        loss = float(self._sum) / self._count
+        loss = total / count
         if self.racing:
             self._end_of_rate(loss, validated)
         else:
@@ -364,7 +398,7 @@ class Run:
         self.progress.evaluation(self.spent, train_loss, loss, better)
         if not self._network.training:  # as after a race that ended with a rate that diverged
             self._look()
-        if self.on_evaluation is not None and not self._network.training:
+        if self.on_evaluation is not None and self._ranks.first and not self._network.training:
             self._suspend()
             sample = self.on_evaluation(counters.step)
             self._continue()
@@ -380,25 +414,30 @@ class Run:
 
     def _look(self) -> None:
         """Look at the network, if that is wanted and its time has come."""
-        if self._watching is None or not self._watching.due(self.seconds):
+        due = self._watching is not None and self._watching.due(self.seconds)
+        if not self._ranks.of_first(due):
             return
-        self._suspend()
-        figures = self._watching.look(self.module, self._device)
-        self._continue()
+        figures: dict[str, Any] = {}
+        if self._watching is not None:
+            self._suspend()
+            figures = self._watching.look(self.module, self._device)
+            self._continue()
         self._write_line("look", **figures)
-        with self.files.writing(self._watching.page):
-            self._watching.show(self.files.history)
+        with self.files.agreed(self.files.history if self._watching is None else self._watching.page):
+            if self._watching is not None:
+                self._watching.show(self.files.history)
 
     def _rehearse(self) -> bool:
         """Do what follows training with the weights of now. False if a stop was requested before that was done."""
         assert self.budget is not None
         assert self.budget.rehearse is not None
-        if not self.interrupts.requested:
+        if not self._requested:
             self._suspend()
             with self.interrupts.dropping():
                 self.budget.rehearse(weights(self._network), self.plan.steps)
             self._continue()
-        return not self.interrupts.requested
+            self._agree(0.0)
+        return not self._requested
 
     def _suspend(self) -> None:
         """Keep what validating, sampling and looking must not disturb, and validate the weights that are to be kept."""
@@ -502,7 +541,8 @@ class Run:
         """The state of now, without best weights; the tensors themselves."""
         now = self._pause or Pause(self.module.carried, self.generators.states(), {})
         optimizer = self.optimizer.state_dict()["state"]
-        return Snapshot({**weights(self._network), **now.weights}, {}, now.carried, now.generators, optimizer)
+        own = Snapshot({**weights(self._network), **now.weights}, {}, now.carried, now.generators, optimizer)
+        return self._division.whole(own)
 
     def _restore_dynamics(self, snapshot: Snapshot, counters: Counters) -> None:
         """All of a snapshot but the weights. ModelFileError if it is none of this run."""
@@ -510,7 +550,8 @@ class Run:
             load_optimizer(self.optimizer, snapshot.optimizer, self.plan.schedule, counters.step)
             if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in snapshot.carried):
                 raise ValueError("the carried state holds values that are not finite")
-            self.module.carried = [tensor.to(self._device, copy=True) for tensor in snapshot.carried]
+            own = self._division.own(snapshot.carried)
+            self.module.carried = [tensor.to(self._device, copy=True) for tensor in own]
             self.generators.restore(snapshot.generators)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise checkpoints.damaged(self.files.checkpoint, error) from error
@@ -530,10 +571,14 @@ class Run:
 
     def stop_if_requested(self) -> None:
         """After a Ctrl-C or SIGTERM: write the checkpoint and stop. Only between steps or validation batches."""
-        if self.interrupts.requested:
+        if self._requested:
             self.progress.note("stopping: writing the checkpoint (Ctrl-C again leaves at once)")
             self.save()
             raise StopTraining
+
+    @property
+    def _requested(self) -> bool:
+        return self.interrupts.requested if self._ranks.alone else self._stops
 
     def _diverged(self, what: str) -> TrainingFailed:
         return diverged(what, self.plan, self.counters, self.files.last_checkpoint())

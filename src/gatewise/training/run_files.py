@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from ..errors import ModelFileError
+from ..ranks import current
 from . import checkpoint as checkpoints
 from .counters import Counters
-from .failures import Writing
+from .failures import TrainingFailed, Writing
 from .history import History, lines_until
 from .plan import Plan
 from .snapshot import Snapshot
 
 
 class RunFiles:
-    """Reads and writes both, and knows which state the checkpoint holds.
+    """Reads and writes both, and knows which state the checkpoint holds. Of several processes the first does so.
 
     Args:
         checkpoint, history: Their paths.
@@ -29,6 +32,7 @@ class RunFiles:
 
     def __init__(self, checkpoint: Path, history: Path, identity: dict[str, Any]):
         self.checkpoint, self.history, self.identity = checkpoint, history, identity
+        self._ranks = current()
         self._open_history: History | None = None
         self._saved: tuple[int, ...] | None = None  # what is in the checkpoint, see `_state`
         self._saved_time = 0.0
@@ -39,7 +43,11 @@ class RunFiles:
         Raises:
             ModelFileError: It is missing, damaged, foreign, newer, or of another identity.
         """
-        document, tensors = checkpoints.read(self.checkpoint)
+        found = None
+        with self._ranks.agreeing():
+            if self._ranks.first:
+                found = checkpoints.read(self.checkpoint)
+        document, tensors = cast(tuple[dict[str, Any], dict[str, Tensor]], self._ranks.of_first(found))
         try:
             checkpoints.require_same(self.checkpoint, dict(document["identity"]), self.identity)
             counters = Counters.from_json(document["counters"], plan)
@@ -57,10 +65,11 @@ class RunFiles:
     def open_history(self, counters: Counters, resuming: bool) -> None:
         """Start the history, or when resuming cut it back to what the checkpoint knows of."""
         self.close()
-        with self.writing(self.history):
-            raced = len(counters.race)
-            known = lines_until(self.history, counters.step, counters.evaluated, raced) if resuming else []
-            self._open_history = History(self.history, known)
+        raced = len(counters.race)
+        with self.agreed(self.history) as mine:
+            if mine:
+                known = lines_until(self.history, counters.step, counters.evaluated, raced) if resuming else []
+                self._open_history = History(self.history, known)
         self._saved_time = time.monotonic()
 
     def close(self) -> None:
@@ -90,15 +99,30 @@ class RunFiles:
             "identity": self.identity,
             "torch": torch.__version__,
         }
-        with self.writing(self.checkpoint):
-            checkpoints.write(self.checkpoint, document, snapshot.named())
+        with self.agreed(self.checkpoint) as mine:
+            if mine:
+                checkpoints.write(self.checkpoint, document, snapshot.named())
         self._saved, self._saved_time = _state(counters), time.monotonic()
 
     def write_line(self, **values: Any) -> None:
         """Append to the history. TrainingFailed if it cannot be written."""
-        assert self._open_history is not None
-        with self.writing(self.history):
-            self._open_history.write(**values)
+        with self.agreed(self.history) as mine:
+            if mine:
+                assert self._open_history is not None
+                self._open_history.write(**values)
+
+    @contextmanager
+    def agreed(self, path: Path) -> Iterator[bool]:
+        """As `writing`, and whether this process is the one that writes; if it cannot, the others stop as it does."""
+        problem: TrainingFailed | None = None
+        try:
+            with self.writing(path):
+                yield self._ranks.first
+        except TrainingFailed as error:
+            problem = error
+        told = self._ranks.of_first(None if problem is None else (problem.reason, str(problem)))
+        if told is not None:
+            raise problem or TrainingFailed(*told)
 
     def last_checkpoint(self) -> str:
         """A sentence for the user."""

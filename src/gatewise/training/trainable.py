@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -13,15 +14,16 @@ class Trainable(Protocol):
 
     Attributes:
         carried: Tensors that pass from one training step to the next (truncated back-propagation), without a
-            gradient; an empty list if none do. The loop reads it for checkpoints and before validations, and assigns
-            what it read afterwards. A property with a setter works too.
+            gradient, the rows of the batch on axis 1; an empty list if none do. The loop reads it for checkpoints and
+            before validations, and assigns what it read afterwards. A property with a setter works too.
     """
 
     carried: list[Tensor]
 
     def training_loss(self, batch: Any) -> Tensor:
         """Mean loss of the batch per target, in nats: a scalar with a gradient. What it draws at random comes from
-        `randomness.generator`, which a checkpoint restores."""
+        `randomness.generator`, which a checkpoint restores; if several processes train, for each row of the batch by
+        `ranks.of_rows`. Its means are sums over `ranks.total` of what they are sums of."""
         ...
 
     def validation_sums(self, batch: Any) -> tuple[Tensor, int]:
@@ -30,6 +32,15 @@ class Trainable(Protocol):
 
     def begin(self, split: str) -> None:
         """An epoch of "train" or "validation" begins: reset the carried state."""
+        ...
+
+    def work(self, batch: Any) -> Sequence[float]:
+        """How much there is to compute for each row of a batch, its steps for example; empty of a batch that has no
+        rows of its own. Asked only if several processes train."""
+        ...
+
+    def rows(self, batch: Any, places: Tensor) -> Any:
+        """These rows of a batch, padded as they are."""
         ...
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:

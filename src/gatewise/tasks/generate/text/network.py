@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from ....algebra import Cell
 from ....data.text.vocabulary import Words
+from ....ranks import total
 from ...network import begin_as
 from ...vectors import Pretrained
 from ..architecture import Regularisation, text_architecture
@@ -64,12 +65,20 @@ class LanguageModel(SequenceModel):
         y, state = self.layers(self.embedding(inputs), self.carried_state())
         self.carry(state)
         dropped = self.dropout(y)
-        loss = cross_entropy(self.output(dropped).flatten(0, 1).float(), targets.flatten())
+        loss = cross_entropy(self.output(dropped).flatten(0, 1).float(), targets.flatten(), reduction="sum")
+        loss = loss / total(targets.numel())
         return self.penalised(loss, y, dropped)
 
     def validation_sums(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
         inputs, targets = batch
         return cross_entropy(self._scores(inputs), targets.flatten(), reduction="sum"), targets.numel()
+
+    def work(self, batch: tuple[Tensor, Tensor]) -> list[float]:
+        return [float(len(batch[0]))] * batch[0].shape[1]
+
+    def rows(self, batch: tuple[Tensor, Tensor], places: Tensor) -> tuple[Tensor, Tensor]:
+        inputs, targets = batch
+        return inputs[:, places], targets[:, places]
 
     def _scores(self, inputs: Tensor) -> Tensor:
         """(T * B, V) of one chunk, which continues the chunk before."""

@@ -1,0 +1,258 @@
+"""The processes that train one model together, as `torchrun` starts them: its ranks.
+
+All ranks run the same program on the same data, and only where there is much to compute do they divide it: each takes
+some rows of a batch, or some of many items, and learns what the others found. A process that is alone is rank 0 of 1.
+
+Random numbers are drawn as one process would draw them, for the whole batch, of which a rank uses its own rows: so the
+ranks have the masks of a single process, and their generators stay equal.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from .document import differences
+from .errors import GatewiseError, RankError
+from .launch import started
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_TIMEOUT = timedelta(hours=12)  # of a collective operation: one rank may measure for long while others wait
+
+
+class Ranks:
+    """This process among those of a training.
+
+    Attributes:
+        rank: Its number, from 0.
+        size: How many there are.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1):
+        self.rank, self.size = rank, size
+        self._now: float | None = None
+
+    @property
+    def alone(self) -> bool:
+        return self.size == 1
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the one that writes files and talks to the user."""
+        return self.rank == 0
+
+    # What the ranks tell one another. All of them must call these, in the same order.
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over the ranks, in place."""
+        if not self.alone:
+            with _lost():
+                dist.all_reduce(tensor)
+        return tensor
+
+    def all(self, value: Result) -> list[Result]:
+        """The values of all ranks."""
+        if self.alone:
+            return [value]
+        values: list[Any] = [None] * self.size
+        with _lost():
+            dist.all_gather_object(values, value)
+        return values
+
+    def of_first(self, value: Result) -> Result:
+        """The value of the first rank."""
+        if self.alone:
+            return value
+        held = [value]
+        with _lost():
+            dist.broadcast_object_list(held, device=torch.device("cpu"))
+        return held[0]
+
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """What the function gives for each item, of which every rank computes some. It must not draw at random."""
+        own = [function(item) for item in items[self.rank :: self.size]]
+        found = self.all(own)
+        return [found[place % self.size][place // self.size] for place in range(len(items))]
+
+    @contextmanager
+    def agreeing(self) -> Iterator[None]:
+        """What fails inside on one rank fails on all, and says on which."""
+        problem: GatewiseError | None = None
+        try:
+            yield
+        except GatewiseError as error:
+            if self.alone:
+                raise
+            problem = error
+        if self.alone:
+            return
+        told = self.all(None if problem is None else str(problem))
+        for rank, one in enumerate(told):
+            if one is None:
+                continue
+            if problem is not None and str(problem) == one:
+                raise problem
+            raise RankError(one if rank == 0 else f"rank {rank}: {one}")
+
+    # Time. The ranks decide by the clock of the first one, as it was when they last told one another.
+
+    def clock(self) -> float:
+        """Seconds; of a process that is alone the time of now, otherwise of the last `tick`."""
+        return time.monotonic() if self._now is None else self._now
+
+    def tick(self, now: float | None = None) -> None:
+        """Learn the time of the first rank, unless the caller has."""
+        if not self.alone:
+            self._now = self.of_first(time.monotonic()) if now is None else now
+
+
+_ranks: ContextVar[Ranks] = ContextVar("ranks", default=Ranks())  # noqa: B039 - nothing is ever changed in it
+
+
+def current() -> Ranks:
+    """This process among those of its training."""
+    return _ranks.get()
+
+
+@contextmanager
+def joined() -> Iterator[Ranks]:
+    """Inside, this process is one of those that `torchrun` started; a process that was started alone stays so."""
+    if not current().alone or not started():
+        yield current()
+        return
+    given = dist.is_initialized()  # by the program that calls us
+    if not given:
+        cuda = torch.cuda.is_available()
+        if cuda:
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        with _lost():
+            dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_TIMEOUT)
+    try:
+        with among(Ranks(dist.get_rank(), dist.get_world_size())) as ranks:
+            yield ranks
+    finally:
+        if not given:
+            dist.destroy_process_group()
+
+
+@contextmanager
+def among(ranks: Ranks) -> Iterator[Ranks]:
+    """Inside, this thread is one of these."""
+    before = _ranks.set(ranks)
+    try:
+        yield ranks
+    finally:
+        _ranks.reset(before)
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, dist.DistError) as error:
+        reason = " ".join(str(error).split())
+        raise RankError(f"the processes lost one another, so training cannot go on ({reason:.200})") from error
+
+
+def same_of_all(ranks: Ranks, values: Mapping[str, Any]) -> None:
+    """RankError, which names what differs, if the ranks were not given the same.
+
+    Args:
+        values: Plain JSON.
+    """
+    told = ranks.all({**values, "gatewise": version("gatewise"), "torch": torch.__version__})
+    for rank, other in enumerate(told):
+        if found := differences(told[0], other):
+            raise RankError(
+                f"rank {rank} does not train what rank 0 trains: {'; '.join(found)}. Give all processes the same"
+            )
+
+
+# Rows of a batch
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a batch, which this rank computes.
+
+    Attributes:
+        rows: Their places in the batch.
+        whole: How many rows the batch has.
+        counts: Whether they count. A rank for which there is no row computes one of another's all the same, so that it
+            draws and tells what the others do.
+    """
+
+    rows: Tensor
+    whole: int
+    counts: bool = True
+
+
+_part: ContextVar[Part | None] = ContextVar("part", default=None)
+
+
+@contextmanager
+def computing(part: Part) -> Iterator[None]:
+    """Inside, the batch is this part of one."""
+    before = _part.set(part)
+    try:
+        yield
+    finally:
+        _part.reset(before)
+
+
+def total(count: float | Tensor) -> Any:
+    """A sum over the rows of a batch, brought to that over the rows of all ranks: what a mean is divided by.
+
+    Args:
+        count: A number, or a tensor, through which no gradient passes.
+    """
+    if (part := _current()) is None:
+        return count
+    number = count.detach().double() if isinstance(count, Tensor) else torch.tensor(count, dtype=torch.float64)
+    summed = current().sum(number.clone() if part.counts else torch.zeros_like(number))
+    return summed.to(count) if isinstance(count, Tensor) else type(count)(summed.item())
+
+
+def of_rows(draw: Callable[[Sequence[int]], Tensor], shape: Sequence[int], axis: int = -2) -> Tensor:
+    """What is drawn at random for the rows of a batch.
+
+    Args:
+        draw: Draws random numbers of a shape.
+        shape: Of the rows that are computed here.
+        axis: Of the rows.
+    """
+    if (part := _current()) is None:
+        return draw(shape)
+    if shape[axis] != len(part.rows):
+        raise ValueError(f"axis {axis} of {tuple(shape)} has not the {len(part.rows)} rows of this rank")
+    whole = list(shape)
+    whole[axis] = part.whole
+    drawn = draw(whole)
+    return drawn.index_select(axis, part.rows.to(drawn.device))
+
+
+def _current() -> Part | None:
+    return None if torch.compiler.is_compiling() else _part.get()
+
+
+def deal(work: Sequence[float], size: int) -> list[list[int]]:
+    """Places of rows for each rank: the heaviest row first, always to the rank that has the least work so far."""
+    loads, dealt = [0.0] * size, [[] for _ in range(size)]  # type: list[float], list[list[int]]
+    for place in sorted(range(len(work)), key=lambda place: -work[place]):
+        rank = min(range(size), key=lambda rank: (loads[rank], len(dealt[rank]), rank))
+        loads[rank] += work[place]
+        dealt[rank].append(place)
+    return [sorted(places) for places in dealt]
