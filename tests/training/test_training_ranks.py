@@ -11,7 +11,7 @@ from training_toy import Toy, Workshop, at_call
 
 from gatewise.errors import OptionError, RankError
 from gatewise.ranks import Part, computing, current, deal, of_rows, same_of_all, total
-from gatewise.training import TrainingStopped
+from gatewise.training import Silent, TrainingStopped
 
 
 def trained(tmp_path, size, steps=26, resume=False, checkpoints=(), **options):
@@ -174,3 +174,17 @@ def test_work_is_dealt_evenly():
         )
         assert heaviest <= 4 / 3 * best
     assert deal([1.0] * 4, 2) == deal([9.0] * 4, 2) == [[0, 2], [1, 3]]
+
+
+def test_another_number_of_ranks_is_said(tmp_path):
+    class Notes(Silent):
+        def __init__(self):
+            self.told = []
+
+        def note(self, text):
+            self.told.append(text)
+
+    trained(tmp_path, 2, halts=lambda share, loss: share > 0.3)
+    notes = Notes()
+    trained(tmp_path, 1, resume=True, progress=notes, identity={"task": "toy", "data": {"sha": "abc"}, "threads": 2})
+    assert notes.told[0].startswith("begun with 2 processes, goes on with 1")

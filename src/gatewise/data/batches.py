@@ -118,10 +118,19 @@ class Rows:
         return -(-(self._rows.shape[1] - 1) // self.chunk_length)
 
     def __getitem__(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.chunk(k)
+
+    def chunk(self, k: int, rows: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """`self[k]`, or of it these rows, (T, len(rows)): nothing of the others is read.
+
+        Raises:
+            IndexError: There is no such chunk.
+        """
         if not -len(self) <= k < len(self):
             raise IndexError(f"no chunk {k}: an epoch has {len(self)}.")
         start = k % len(self) * self.chunk_length
-        window = self._rows[:, start : start + self.chunk_length + 1].T.astype(np.int64, order="C")
+        steps = slice(start, start + self.chunk_length + 1)
+        window = self._rows[slice(None) if rows is None else list(rows), steps].T.astype(np.int64, order="C")
         return window[:-1], window[1:].copy()  # apart, so that noise put on inputs leaves targets alone
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:

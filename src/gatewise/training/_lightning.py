@@ -21,7 +21,6 @@ from torch import Tensor
 
 from .run import Run
 from .schedule_free import ScheduleFree
-from .trainable import Batches
 
 
 class _Adapter(lightning.LightningModule):
@@ -33,7 +32,7 @@ class _Adapter(lightning.LightningModule):
         self.run = run
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        plan = self.run.plan
+        plan = self.run.course.plan
         groups = self.run.module.parameter_groups(plan.weight_decay)
         if plan.schedule == "schedule-free":
             return ScheduleFree(groups, lr=plan.learning_rate, betas=plan.betas, warmup=plan.warmup)
@@ -66,7 +65,7 @@ class _Adapter(lightning.LightningModule):
 
     def on_validation_end(self) -> None:
         self.run.end_validation()
-        if self.run.end_reason:
+        if self.run.course.end_reason:
             self.trainer.should_stop = True
 
 
@@ -86,14 +85,14 @@ class _TrainingData:
 class _ValidationData:
     """The validation batches for Lightning."""
 
-    def __init__(self, batches: Batches):
-        self._batches = batches
+    def __init__(self, run: Run):
+        self._run = run
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._run.validation)
 
     def __iter__(self) -> Iterator[Any]:
-        return (self._batches.at(index) for index in range(len(self._batches)))
+        return self._run.validation_batches()
 
 
 def drive(run: Run, accelerator: str) -> None:
@@ -114,11 +113,11 @@ def drive(run: Run, accelerator: str) -> None:
             # Several processes are so many trainers, which divide the work in `division.py`: Lightning's own way takes
             # means of gradients where batches are uneven, and a rank without a row would end the training.
             devices=1 if accelerator == "cpu" else [torch.cuda.current_device()],
-            precision=run.plan.precision,
+            precision=run.course.plan.precision,
             max_epochs=-1,
             # A validation that was still due when the last session ended is the check over all batches that
             # Lightning can make before the first step.
-            num_sanity_val_steps=-1 if run.validation_due else 0,
+            num_sanity_val_steps=-1 if run.course.validation_due else 0,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -130,7 +129,7 @@ def drive(run: Run, accelerator: str) -> None:
         adapter = _Adapter(run)
         adapter.train()
         try:
-            trainer.fit(adapter, _TrainingData(run), _ValidationData(run.validation))
+            trainer.fit(adapter, _TrainingData(run), _ValidationData(run))
         except SIGTERMException:
             # Lightning watches SIGTERM too, and may notice it first; it looks only between batches, as we do.
             run.stop_if_requested()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,29 @@ from torch import Tensor, nn
 from ..errors import OptionError
 from ..ranks import Part, computing, current, deal
 from .snapshot import Snapshot
-from .trainable import Batches, Trainable
+from .trainable import Batches, Divisible, Trainable
 
 _TOGETHER = 2**22  # numbers of gradients that are summed at once: more would take memory, fewer time
+
+
+class Own(NamedTuple):
+    """The own rows of a batch.
+
+    Attributes:
+        batch: Of them.
+        places: Theirs in the whole batch.
+        whole: How many rows that has.
+        counts: Whether they count, see `ranks.Part`.
+    """
+
+    batch: Any
+    places: list[int]
+    whole: int
+    counts: bool
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Inside, random numbers and counts are those of the whole batch."""
+        return computing(Part(torch.tensor(self.places), self.whole, self.counts))
 
 
 class Division:
@@ -33,40 +53,41 @@ class Division:
         """OptionError if there are more ranks than rows of a batch."""
         if self.ranks.alone:
             return
-        rows = len(self._module.work(training.at(0)))
+        rows = len(self._rows(training, 0)[0])
         if rows < self.ranks.size:
             raise OptionError(
                 f"a batch has {rows} rows, which are fewer than the {self.ranks.size} processes. Start fewer, or raise "
                 "batch_size"
             )
 
-    @contextmanager
-    def part(self, batch: Any) -> Iterator[tuple[Any, float]]:
-        """The own rows of a training batch, inside the block, and whether they count, 1.0 or 0.0."""
+    def training(self, batches: Batches, step: int) -> Any:
+        """The training batch of a step: of several ranks an `Own`, where one without a row has one of another's."""
         if self.ranks.alone:
-            yield batch, 1.0
-            return
-        work = self._module.work(batch)
+            return batches.at(step)
+        work, take = self._rows(batches, step)
         dealt = deal(work, self.ranks.size)
         self._places = [place for places in dealt for place in places]
         mine = dealt[self.ranks.rank]
-        rows = torch.tensor(mine or [0])
-        part = Part(rows, len(work), counts=bool(mine))
-        with computing(part):
-            yield self._module.rows(batch, rows), float(part.counts)
+        return Own(take(mine or [0]), mine or [0], len(work), counts=bool(mine))
 
-    def validated(self, batch: Any, place: int) -> Any:
-        """The own rows of a validation batch, None if there are none.
-
-        Args:
-            place: Of the batch, by which those are dealt that have no rows.
-        """
+    def validation(self, batches: Batches, place: int) -> Any:
+        """The validation batch of this number: of several ranks an `Own`, whose batch may be None. Those that have no
+        rows are dealt as they are."""
         if self.ranks.alone:
-            return batch
-        if not (work := self._module.work(batch)):
-            return batch if place % self.ranks.size == self.ranks.rank else None
+            return batches.at(place)
+        work, take = self._rows(batches, place)
+        if not work:
+            here = place % self.ranks.size == self.ranks.rank
+            return Own(batches.at(place) if here else None, [], 0, counts=here)
         mine = deal(work, self.ranks.size)[self.ranks.rank]
-        return self._module.rows(batch, torch.tensor(mine)) if mine else None
+        return Own(take(mine) if mine else None, mine, len(work), counts=bool(mine))
+
+    def _rows(self, batches: Batches, step: int) -> tuple[Sequence[float], Callable[[list[int]], Any]]:
+        """How much work each row of a batch is, and what makes a batch of some of them."""
+        if isinstance(batches, Divisible):
+            return [1.0] * batches.count(step), lambda mine: batches.at(step, mine)
+        batch = batches.at(step)
+        return self._module.work(batch), lambda mine: self._module.rows(batch, torch.tensor(mine))
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Give every parameter the sum of its gradients of all ranks; none if no rank has one."""

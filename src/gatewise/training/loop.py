@@ -9,7 +9,9 @@ from typing import Any
 
 from ..errors import DataError, TrainingError
 from ..randomness import drawing
+from ..ranks import current
 from . import checkpoint as checkpoints
+from . import sentences
 from .failures import StopTraining, TrainingFailed
 from .interrupts import Interrupts
 from .memory import keep_freed_memory
@@ -151,10 +153,12 @@ def train(
     )
     if resume:
         run.restore()
-    reason = run.end_reason
+    reason = run.course.end_reason
     if reason is None:
         if announcement:
             run.progress.note(announcement)
+        if note := sentences.other_ranks(run.files.ranks_before, current().size):
+            run.progress.note(note)
         with drawing(run.generators):
             reason = _drive(run, interrupts, accelerator)
     run.load_best()
@@ -171,7 +175,7 @@ def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
     from ._lightning import drive
 
     with interrupts:
-        run.progress.start(run.spent, run.total, run.regularised, run.held_out)
+        run.progress.start(run.course.spent, run.course.total, run.regularised, run.held_out)
         try:
             drive(run, accelerator)
             run.progress.note(run.ending())
@@ -183,8 +187,8 @@ def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
         finally:
             run.files.close()
             run.progress.stop()
-    assert run.end_reason is not None
-    return run.end_reason
+    assert run.course.end_reason is not None
+    return run.course.end_reason
 
 
 def _outcome(run: Run, reason: str) -> Outcome:
@@ -195,10 +199,10 @@ def _outcome(run: Run, reason: str) -> Outcome:
         counters.best_step,
         counters.best_loss,
         run.seconds,
-        learning_rate=run.plan.learning_rate,
-        race=tuple((rate_of(run.whole, exponent), loss) for exponent, loss in counters.race),
+        learning_rate=run.course.plan.learning_rate,
+        race=tuple((rate_of(run.course.whole, exponent), loss) for exponent, loss in counters.race),
         recoveries=counters.recoveries,
-        planned=run.plan.steps,
-        full=run.budget is not None and run.total >= run.budget.most,
+        planned=run.course.plan.steps,
+        full=run.budget is not None and run.course.total >= run.budget.most,
         outside=0.0 if counters.pace is None else counters.pace.outside,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import ModelFileError
 from ..ranks import current
@@ -19,7 +19,7 @@ from .counters import Counters
 from .failures import TrainingFailed, Writing
 from .history import History, lines_until
 from .plan import Plan
-from .snapshot import Snapshot
+from .snapshot import Snapshot, difference
 
 
 class RunFiles:
@@ -33,15 +33,16 @@ class RunFiles:
     def __init__(self, checkpoint: Path, history: Path, identity: dict[str, Any]):
         self.checkpoint, self.history, self.identity = checkpoint, history, identity
         self._ranks = current()
+        self.ranks_before = self._ranks.size  # of the run that wrote the checkpoint
         self._open_history: History | None = None
         self._saved: tuple[int, ...] | None = None  # what is in the checkpoint, see `_state`
         self._saved_time = 0.0
 
-    def read(self, plan: Plan) -> tuple[Counters, Snapshot, dict[str, Counters]]:
+    def read(self, plan: Plan, network: nn.Module) -> tuple[Counters, Snapshot, dict[str, Counters]]:
         """What the checkpoint of a run of this plan holds; the last are the counters of what its snapshot keeps.
 
         Raises:
-            ModelFileError: It is missing, damaged, foreign, newer, or of another identity.
+            ModelFileError: It is missing, damaged, foreign, newer, or of another network or identity.
         """
         found = None
         with self._ranks.agreeing():
@@ -49,7 +50,11 @@ class RunFiles:
                 found = checkpoints.read(self.checkpoint)
         document, tensors = cast(tuple[dict[str, Any], dict[str, Tensor]], self._ranks.of_first(found))
         try:
-            checkpoints.require_same(self.checkpoint, dict(document["identity"]), self.identity)
+            self.ranks_before = int(document.get("ranks", 1))
+            stored, given = dict(document["identity"]), self.identity
+            if self.ranks_before != self._ranks.size:  # sums are rounded otherwise, whatever the threads
+                stored, given = ({**values, "threads": None} for values in (stored, given))
+            checkpoints.require_same(self.checkpoint, stored, given)
             counters = Counters.from_json(document["counters"], plan)
             snapshot = Snapshot.from_named(tensors)
             kept = {name: Counters.from_json(values, plan) for name, values in document["kept"].items()}
@@ -59,8 +64,21 @@ class RunFiles:
             if isinstance(error, ModelFileError):
                 raise
             raise checkpoints.damaged(self.checkpoint, f"{type(error).__name__}: {error}") from error
+        self._require_weights_of(network, snapshot, counters)
         self._saved = _state(counters)
         return counters, snapshot, kept
+
+    def _require_weights_of(self, network: nn.Module, snapshot: Snapshot, counters: Counters) -> None:
+        best = snapshot.best if counters.best_loss is not None else None
+        for values in (snapshot.model, best, *(own.model for own in snapshot.kept.values())):
+            if values is not None and (problem := difference(network, values)):
+                raise ModelFileError(
+                    f"{self.checkpoint} is a checkpoint of another model: {problem}. "
+                    "Resume with the options it was made with."
+                )
+            for name, tensor in (values or {}).items():
+                if not tensor.isfinite().all():
+                    raise checkpoints.damaged(self.checkpoint, f"{name} holds values that are not finite")
 
     def open_history(self, counters: Counters, resuming: bool) -> None:
         """Start the history, or when resuming cut it back to what the checkpoint knows of."""
@@ -97,6 +115,7 @@ class RunFiles:
             "counters": {**asdict(counters), "seconds": seconds},
             "kept": {name: asdict(own) for name, own in kept.items()},
             "identity": self.identity,
+            "ranks": self._ranks.size,
             "torch": torch.__version__,
         }
         with self.agreed(self.checkpoint) as mine:

@@ -37,3 +37,13 @@ def race(counters: Counters, whole: Plan, plan: Plan) -> str:
     )
     best, each = f"{plan.learning_rate:.2g}", races.steps_each(whole)
     return f"learning rate {best}: the best after {each} steps of each, by their validation: {tried}."
+
+
+def other_ranks(before: int, now: int) -> str:
+    """That a run goes on with another number of processes than it was begun with; empty if it does not."""
+    if before == now:
+        return ""
+    return (
+        f"begun with {before} process{'es' * (before > 1)}, goes on with {now}: the same training but for rounding, so "
+        "its last bits are those of neither number alone."
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,4 +61,18 @@ class Batches(Protocol):
 
     def at(self, step: int) -> Any:
         """The batch of this step: tensors, or tuples, lists, dicts or dataclasses of them."""
+        ...
+
+
+@runtime_checkable
+class Divisible(Batches, Protocol):
+    """Batches whose rows are as much work as one another, and some of which can be made without the rest: a process of
+    several then reads its own rows alone."""
+
+    def count(self, step: int) -> int:
+        """Rows of the batch of this step."""
+        ...
+
+    def at(self, step: int, rows: Sequence[int] | None = None) -> Any:
+        """These rows of the batch, all if omitted."""
         ...

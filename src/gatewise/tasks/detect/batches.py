@@ -33,9 +33,14 @@ class Windows:
     def __len__(self) -> int:
         return len(self._epochs)
 
-    def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Values and which of them are observed, each (L + 1, B, D)."""
-        chosen = self._epochs.at(step)
+    def count(self, step: int) -> int:
+        """Windows of a batch."""
+        return len(self._epochs.at(step))
+
+    def at(self, step: int, rows: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """Values and which of them are observed, each (L + 1, B, D); of these rows, if they are given."""
+        whole = self._epochs.at(step)
+        chosen = whole if rows is None else [whole[row] for row in rows]
         D = self.series[0].shape[1]
         values = np.full((self.window + 1, len(chosen), D), np.nan, np.float32)
         for column, (k, start) in enumerate(chosen):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -28,13 +30,21 @@ class Windows:
     def __len__(self) -> int:
         return -(-len(self.part) // self.batch_size)
 
-    def at(self, step: int) -> dict[str, Tensor]:
-        """A `Batch` by the names of its fields."""
+    def count(self, step: int) -> int:
+        """Windows of a batch."""
+        return self.batch_size if self.seed is not None else len(self._which(step))
+
+    def at(self, step: int, rows: Sequence[int] | None = None) -> dict[str, Tensor]:
+        """A `Batch` by the names of its fields, or these rows of it."""
+        which = self._which(step)
+        own = which if rows is None else which[list(rows)]
+        return tensors(self.series.batch(*self.part[own], self.window).arrays())
+
+    def _which(self, step: int) -> np.ndarray:
+        """Numbers of a batch's windows in their part."""
         if self.seed is None:
-            which = np.arange(step * self.batch_size, min(len(self.part), (step + 1) * self.batch_size))
-        else:
-            which = np.random.default_rng([self.seed, 2, step]).integers(0, len(self.part), self.batch_size)
-        return tensors(self.series.batch(*self.part[which], self.window).arrays())
+            return np.arange(step * self.batch_size, min(len(self.part), (step + 1) * self.batch_size))
+        return np.random.default_rng([self.seed, 2, step]).integers(0, len(self.part), self.batch_size)
 
 
 def tensors(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:

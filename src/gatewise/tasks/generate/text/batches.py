@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -17,7 +19,11 @@ class Chunks:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Inputs and targets, each (T, B)."""
-        inputs, targets = self.rows[step % len(self.rows)]
+    def count(self, step: int) -> int:
+        """Rows of a batch: the same in all of them."""
+        return self.rows.batch_size
+
+    def at(self, step: int, rows: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """Inputs and targets, each (T, B), of these rows, if they are given."""
+        inputs, targets = self.rows.chunk(step % len(self.rows), rows)
         return torch.from_numpy(inputs), torch.from_numpy(targets)

@@ -73,13 +73,6 @@ class LanguageModel(SequenceModel):
         inputs, targets = batch
         return cross_entropy(self._scores(inputs), targets.flatten(), reduction="sum"), targets.numel()
 
-    def work(self, batch: tuple[Tensor, Tensor]) -> list[float]:
-        return [float(len(batch[0]))] * batch[0].shape[1]
-
-    def rows(self, batch: tuple[Tensor, Tensor], places: Tensor) -> tuple[Tensor, Tensor]:
-        inputs, targets = batch
-        return inputs[:, places], targets[:, places]
-
     def _scores(self, inputs: Tensor) -> Tensor:
         """(T * B, V) of one chunk, which continues the chunk before."""
         scores, state = self(inputs, self.carried_state())
