@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -224,6 +224,29 @@ def total(count: float | Tensor) -> Any:
     number = count.detach().double() if isinstance(count, Tensor) else torch.tensor(count, dtype=torch.float64)
     summed = current().sum(number.clone() if part.counts else torch.zeros_like(number))
     return summed.to(count) if isinstance(count, Tensor) else type(count)(summed.item())
+
+
+def share(count: int | Tensor) -> float | Tensor:
+    """What a mean over the rows of this rank counts in that over the rows of all; 1 in a process that is alone.
+
+    Args:
+        count: Of what the mean is of, or the sum of its weights.
+    """
+    if (part := _current()) is None:
+        return 1.0
+    whole = total(count)
+    return (count / whole if part.counts else 0.0) if whole else 0.0
+
+
+@contextmanager
+def each_row(times: int) -> Iterator[None]:
+    """Inside, each row of the batch is so many rows, beside one another."""
+    if (part := _current()) is None or times == 1:
+        yield
+        return
+    rows = (part.rows[:, None] * times + torch.arange(times)).flatten()
+    with computing(replace(part, rows=rows, whole=part.whole * times)):
+        yield
 
 
 def of_rows(draw: Callable[[Sequence[int]], Tensor], shape: Sequence[int], axis: int = -2) -> Tensor:

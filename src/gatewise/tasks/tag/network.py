@@ -5,12 +5,15 @@ Letters: T steps, B sequences.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
+from ...ranks import total
 from ...runtime.network import Block
-from ..network import Network, begin_as
+from ..network import Listed, Network, begin_as
 from ..vectors import Pretrained
 from .architecture import forward
 from .batches import Batch, Pieces
@@ -33,6 +36,13 @@ class TagNetwork(Network):
     """
 
     outside_bias: Tensor
+    axes: ClassVar = {
+        "lengths": 0,
+        **dict.fromkeys(("index", "pairs", "categories", "numbers", "targets"), 1),
+        "parts": Listed("index", 0),
+        "letters": Listed("index", 1),
+        "letter_counts": Listed("index", 0),
+    }
 
     def __init__(self, block: Block, targets: Targets):
         super().__init__(block)
@@ -100,12 +110,12 @@ class TagNetwork(Network):
         if self.numeric:
             known = ~targets.isnan()
             found = self._numbers(scores)
-            return mse_loss(found[known], targets[known], reduction="sum") / max(1, int(known.sum()))
+            return mse_loss(found[known], targets[known], reduction="sum") / max(1, total(int(known.sum())))
         if self.crf is not None:
-            total = -self.crf(scores, targets, lengths=batch["lengths"]).sum()
+            nats = -self.crf(scores, targets, lengths=batch["lengths"]).sum()
         else:
-            total = cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="sum")
-        return total / max(1, int((targets >= 0).sum()))
+            nats = cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="sum")
+        return nats / max(1, total(int((targets >= 0).sum())))
 
     @torch.no_grad()
     def validation_sums(self, batch: Batch) -> tuple[Tensor, int]:
