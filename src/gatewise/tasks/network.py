@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from ..nn import CRF, AdditiveAttention, MultiDimensionalLSTM, MultiplicativeAtt
 from ..nn.linear import Linear
 from ..nn.stack import Stack, dropout_mask
 from ..randomness import Dropout, generator
+from ..ranks import of_rows
 from ..runtime import network
 from ..runtime.layers import network_of
 from .document import weights_of
@@ -73,9 +75,11 @@ class TokenDropout(nn.Module):
         self.register_buffer("rates", torch.tensor(rates), persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Of tokens (..., B)."""
         if not self.training or not self.active:
             return tokens
-        drawn = torch.rand(tokens.shape, device=tokens.device, generator=generator(tokens.device))
+        own = generator(tokens.device)
+        drawn = of_rows(lambda shape: torch.rand(*shape, device=tokens.device, generator=own), tokens.shape, axis=-1)
         return tokens.masked_fill(drawn < (self.rates[tokens] if self.rates.dim() else self.rates), self.unknown)
 
 
@@ -162,6 +166,19 @@ MODULES: dict[type, Callable[..., nn.Module]] = {
 }
 
 
+@dataclass(frozen=True)
+class Listed:
+    """An array of things that rows share, such as the distinct words of a batch.
+
+    Attributes:
+        by: Name of the array that says, for each row, where its things stand.
+        axis: On which they stand.
+    """
+
+    by: str
+    axis: int
+
+
 class Network(Block):
     """The part of `training.Trainable` that does not depend on the task: nothing passes from batch to batch, and
     biases do not decay.
@@ -169,7 +186,13 @@ class Network(Block):
     Args:
         block: What it is made of, see `runtime.network`.
         made_later: Names of parts that a subclass makes itself, as their weights are drawn after others are set.
+
+    Attributes:
+        axes: Where the rows of a batch, a dict, are: the axis of each array, by its name or what stands behind the last
+            dot of it; or what is listed in an array. What has no place here belongs to no row.
     """
+
+    axes: ClassVar[Mapping[str, int | Listed]] = {}
 
     def __init__(self, block: network.Block, made_later: Sequence[str] = ()) -> None:
         super().__init__({name: part for name, part in block.parts.items() if name not in made_later})
@@ -179,6 +202,30 @@ class Network(Block):
     def begin(self, split: str) -> None:
         """A pass starts: forget what was carried."""
         self.carried = []
+
+    def work(self, batch: Any) -> Sequence[float]:
+        if "lengths" in batch:
+            lengths: list[float] = batch["lengths"].tolist()
+            return lengths
+        counts = (array.shape[axis] for name, array in batch.items() if type(axis := self._axis(name)) is int)
+        return [1.0] * next(counts, 0)
+
+    def rows(self, batch: Any, places: Tensor) -> Any:
+        own = dict(batch)
+        for name, array in batch.items():
+            if type(axis := self._axis(name)) is int:
+                own[name] = array.index_select(axis, places.to(array.device))
+        used = {}
+        for name, array in batch.items():
+            if isinstance(listed := self._axis(name), Listed):  # of which only those count that own rows have
+                by = name.removesuffix(_last(name)) + listed.by
+                if by not in used:
+                    used[by], own[by] = own[by].unique(return_inverse=True)
+                own[name] = array.index_select(listed.axis, used[by])
+        return own
+
+    def _axis(self, name: str) -> int | Listed | None:
+        return self.axes.get(_last(name))
 
     def predictions(self, batch: Any) -> tuple[Tensor, Tensor] | None:
         """What it predicts of a batch, and what is wanted, for those who watch a training: probabilities (N, V) and
@@ -197,6 +244,10 @@ class Network(Block):
             decays = p.dim() > 1 and not any(p is weight for weight in kept)
             (weights if decays else others).append(p)
         return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def begin_as(

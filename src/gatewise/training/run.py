@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..randomness import Generators
-from ..ranks import current
+from ..ranks import Ranks, among, current
 from . import checkpoint as checkpoints
 from . import race, sentences
 from .agreement import Agreement
@@ -269,7 +269,8 @@ class Run:
         if isinstance(batch, Own):
             batch = batch.batch
         if batch is not None:
-            total, count = self.module.validation_sums(batch)
+            with among(Ranks()):  # the others have other batches, and share no work of this one
+                total, count = self.module.validation_sums(batch)
             self._sum = self._sum + total.detach().double()
             self._count += int(count)
         if self._ranks.alone:
@@ -332,7 +333,8 @@ class Run:
             self._look()
         if self.on_evaluation is not None and self._ranks.first and not self._network.training:
             self._suspend()
-            sample = self.on_evaluation(counters.step)
+            with among(Ranks()):
+                sample = self.on_evaluation(counters.step)
             self._continue()
             if sample is not None:
                 self.progress.sample(self.course.spent, sample)
@@ -352,7 +354,8 @@ class Run:
         figures: dict[str, Any] = {}
         if self._watching is not None:
             self._suspend()
-            figures = self._watching.look(self.module, self._device)
+            with among(Ranks()):
+                figures = self._watching.look(self.module, self._device)
             self._continue()
         self._write_line("look", **figures)
         with self.files.agreed(self.files.history if self._watching is None else self._watching.page):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
+from ...ranks import share
 from ...runtime.network import Block
-from ..network import Network, begin_as, module_of
+from ..network import Listed, Network, begin_as, module_of
 from ..vectors import Pretrained
 from .architecture import average, forward, member_scores
 from .inputs import UNKNOWN
@@ -31,6 +32,12 @@ class Ensemble(Network):
     """
 
     weights: Tensor | None
+    axes: ClassVar = {
+        **dict.fromkeys(("lengths", "targets", "fold"), 0),
+        **dict.fromkeys(("words", "word_of", "numbers", "categories"), 1),
+        "spelling": Listed("word_of", 1),
+        "spelling_lengths": Listed("word_of", 0),
+    }
 
     def __init__(self, parts: Block, *, label_smoothing: float = 0.0, weights: Any = None):
         members = parts.parts["members"]
@@ -66,7 +73,7 @@ class Ensemble(Network):
             if fold is not None:  # each sequence is left out by one network, which is then measured on it
                 kept = fold != number
                 scores, targets = scores[kept], targets[kept]
-            losses.append(self._loss(scores, targets) if len(targets) else scores.sum())
+            losses.append(self._loss(scores, targets))
         return torch.stack(losses).mean()
 
     def validation_sums(self, batch: dict[str, Tensor]) -> tuple[Tensor, int]:
@@ -80,11 +87,16 @@ class Ensemble(Network):
         return -probabilities.log().sum(), len(targets)
 
     def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """The mean, of which several ranks have parts that add up to it."""
+        counted = len(targets) if self.weights is None else self.weights[targets].sum()
+        part = share(counted)
+        if not len(targets):
+            return scores.sum()
         if self.kind == "number":
-            return mse_loss(scores[:, 0], targets)
+            return part * mse_loss(scores[:, 0], targets)
         if self.kind == "labels":
-            return binary_cross_entropy_with_logits(scores, targets)
-        return cross_entropy(scores, targets, self.weights, label_smoothing=self.label_smoothing)
+            return part * binary_cross_entropy_with_logits(scores, targets)
+        return part * cross_entropy(scores, targets, self.weights, label_smoothing=self.label_smoothing)
 
 
 def _drawn(member: Block) -> nn.Module:

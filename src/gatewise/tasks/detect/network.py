@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from ...ranks import total
 from ...runtime.network import Block
 from ..network import Network
 from .architecture import FREEDOM, LEAST_SCALE, predict_steps, reconstruct
@@ -51,23 +52,30 @@ class Detection(Network):
     # What the training loop asks for: `training.Trainable`.
 
     def training_loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        total, count = self._sums(*batch)
-        return total / max(count, 1)
+        nats, count = self._sums(*batch)
+        return nats / max(total(count), 1)
 
     def validation_sums(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
         return self._sums(*batch)
 
+    def work(self, batch: tuple[Tensor, Tensor]) -> list[float]:
+        return [1.0] * batch[0].shape[1]
+
+    def rows(self, batch: tuple[Tensor, Tensor], places: Tensor) -> tuple[Tensor, Tensor]:
+        values, observed = batch
+        return values[:, places], observed[:, places]
+
     def _sums(self, values: Tensor, observed: Tensor) -> tuple[Tensor, int]:
-        total: Any = 0.0
+        nats: Any = 0.0
         count = 0
         targets, wanted = values[1:], observed[1:]
         if self.predictor is not None:
-            total = total + self._nats(self.predicted(values[:-1], observed[:-1]), targets, wanted)
+            nats = nats + self._nats(self.predicted(values[:-1], observed[:-1]), targets, wanted)
             count += int(wanted.sum())
         if self.autoencoder is not None:
-            total = total + self._nats(self.reconstructed(targets, wanted), targets, wanted)
+            nats = nats + self._nats(self.reconstructed(targets, wanted), targets, wanted)
             count += int(wanted.sum())
-        return total, count
+        return nats, count
 
     def _nats(self, given: tuple[Tensor, Tensor], values: Tensor, observed: Tensor) -> Tensor:
         """Summed negative log-likelihood of the observed values."""

@@ -5,16 +5,21 @@ Letters as in `architecture`.
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from ...ranks import each_row, total
 from ...runtime.network import Block
 from ..network import Network
 from .architecture import forward_direct, forward_steps, per_row, rows
 from .heads import Head
 from .losses import loss_of
+from .windows import Batch
 
 
 class ForecastNetwork(Network):
@@ -33,6 +38,7 @@ class ForecastNetwork(Network):
     linear: Tensor
     start: Tensor
     blend_weight: Tensor
+    axes: ClassVar = dict.fromkeys((field.name for field in fields(Batch)), 0)
 
     def __init__(
         self,
@@ -62,12 +68,13 @@ class ForecastNetwork(Network):
     # What the training loop asks for: `training.Trainable`.
 
     def training_loss(self, batch: dict[str, Tensor]) -> Tensor:
-        total, count = self._sums(batch)
-        return total / count.clamp_min(1)
+        with each_row(1 if self.shape.joint else self.shape.columns):
+            nats, count = self._sums(batch)
+        return nats / total(count).clamp_min(1)
 
     def validation_sums(self, batch: dict[str, Tensor]) -> tuple[Tensor, int]:
-        total, count = self._sums(batch)
-        return total, int(count)
+        nats, count = self._sums(batch)
+        return nats, int(count)
 
     def _sums(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         out, target, wanted = self.outputs_and_targets(batch)

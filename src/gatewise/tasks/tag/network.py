@@ -5,12 +5,16 @@ Letters: T steps, B sequences.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
+from ...launch import each
+from ...ranks import total
 from ...runtime.network import Block
-from ..network import Network, begin_as
+from ..network import Listed, Network, begin_as
 from ..vectors import Pretrained
 from .architecture import forward
 from .batches import Batch, Pieces
@@ -33,6 +37,13 @@ class TagNetwork(Network):
     """
 
     outside_bias: Tensor
+    axes: ClassVar = {
+        "lengths": 0,
+        **dict.fromkeys(("index", "pairs", "categories", "numbers", "targets"), 1),
+        "parts": Listed("index", 0),
+        "letters": Listed("index", 1),
+        "letter_counts": Listed("index", 0),
+    }
 
     def __init__(self, block: Block, targets: Targets):
         super().__init__(block)
@@ -79,11 +90,13 @@ class TagNetwork(Network):
         self.eval()
         batches = [validation.at(place) for place in range(len(validation))]
         scores = [self(batch)[0] for batch in batches]
-        errors = {}
-        for bias in _BIASES:
+
+        def wrong(bias: float) -> float:
             found = [self._decode(own, batch["lengths"], bias) for own, batch in zip(scores, batches, strict=True)]
             sums = [self._span_errors(labels, batch) for labels, batch in zip(found, batches, strict=True)]
-            errors[bias] = sum(wrong for wrong, _ in sums) / max(1, sum(count for _, count in sums))
+            return sum(wrong for wrong, _ in sums) / max(1, sum(count for _, count in sums))
+
+        errors = dict(zip(_BIASES, each(wrong, _BIASES), strict=True))
         self.outside_bias.fill_(min(errors, key=lambda bias: errors[bias]))
 
     def predictions(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -100,12 +113,12 @@ class TagNetwork(Network):
         if self.numeric:
             known = ~targets.isnan()
             found = self._numbers(scores)
-            return mse_loss(found[known], targets[known], reduction="sum") / max(1, int(known.sum()))
+            return mse_loss(found[known], targets[known], reduction="sum") / max(1, total(int(known.sum())))
         if self.crf is not None:
-            total = -self.crf(scores, targets, lengths=batch["lengths"]).sum()
+            nats = -self.crf(scores, targets, lengths=batch["lengths"]).sum()
         else:
-            total = cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="sum")
-        return total / max(1, int((targets >= 0).sum()))
+            nats = cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="sum")
+        return nats / max(1, total(int((targets >= 0).sum())))
 
     @torch.no_grad()
     def validation_sums(self, batch: Batch) -> tuple[Tensor, int]:
