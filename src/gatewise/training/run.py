@@ -582,7 +582,7 @@ class Run:
 
     @property
     def requested(self) -> bool:
-        """Whether a stop was requested, of any rank."""
+        """Whether a stop was requested, of this rank or another."""
         return self.interrupts.requested if self._ranks.alone else self._stops
 
     def _diverged(self, what: str) -> TrainingFailed:
