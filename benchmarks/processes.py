@@ -87,7 +87,7 @@ TASKS: dict[str, tuple[str, dict[str, Any], Data]] = {  # what it learns from, o
         {"target": "OT", "time": "date", "horizon": 24, "hidden_size": 256, "batch_size": 64},
         lambda _: (DATA / "etth1/ETTh1.csv.gz",),
     ),
-    "translate": ("tatoeba, 5,000 pairs", {"hidden_size": 256, "batch_size": 64}, pairs),
+    "translate": ("tatoeba, 5,000 pairs", {"hidden_size": 256}, pairs),
 }
 
 
