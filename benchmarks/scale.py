@@ -46,7 +46,8 @@ def prepare(folder: Path, pumps: int = PUMPS, steps: int = STEPS) -> None:
 
 def programs() -> dict[str, str]:
     """The program of each section of the page."""
-    sections = [section.partition("\n") for section in PAGE.read_text().split("\n### ")[1:]]
+    text = PAGE.read_text().partition("\n## The same bits\n")[2].partition("\n## ")[0]
+    sections = [section.partition("\n") for section in text.split("\n### ")[1:]]
     return {name: text.split("```python\n")[1].split("```")[0] for name, _, text in sections}
 
 

@@ -118,10 +118,11 @@ class Ranks:
         """Seconds; of a process that is alone the time of now, otherwise of the last `tick`."""
         return time.monotonic() if self._now is None else self._now
 
-    def tick(self, now: float | None = None) -> None:
-        """Learn the time of the first rank, unless the caller has."""
+    def tick(self, now: float | None = None) -> float:
+        """Learn the time of the first rank, unless the caller has. Returns what `clock` says now."""
         if not self.alone:
             self._now = self.of_first(time.monotonic()) if now is None else now
+        return self.clock()
 
 
 _ranks: ContextVar[Ranks] = ContextVar("ranks", default=Ranks())  # noqa: B039 - nothing is ever changed in it

@@ -278,6 +278,15 @@ def test_the_tables_of_series_are_those_of_the_committed_results(page, program, 
     assert f"<!-- {mark} -->\n{table}\n<!-- /{mark} -->" in (ROOT / "docs" / f"{page}.md").read_text()
 
 
+def test_the_tables_of_processes_are_those_of_the_committed_results():
+    found, page = results("processes"), (ROOT / "docs" / "scale.md").read_text()
+    for mark, table in import_module("benchmarks.processes").tables(found).items():
+        assert f"<!-- {mark} -->\n{table}\n<!-- /{mark} -->" in page
+    runs = [run for task, own in found.items() if task != "exchange" for run in own["runs"].values()]
+    assert all(run["same_bits"] for run in runs)
+    assert max(run["largest_difference"] for run in runs) < 1e-4
+
+
 def test_the_table_of_the_same_answers_is_that_of_the_committed_results():
     found = results("alike")
     table = import_module("benchmarks.quality.alike").table(found)

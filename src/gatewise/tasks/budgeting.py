@@ -3,7 +3,7 @@
 The time is that of the whole `fit`. Before training, a network makes a few steps and validates, and it is measured as
 the trained one will be, beside the plain methods: so what is left for training is known, and how long steps take. In
 the middle of training the network of then is measured once more, see `training.pace`. A run that is resumed has all
-this in its checkpoint.
+this in its checkpoint. Of several processes the first one's clock counts, so that all decide alike.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 from ..errors import OptionError
 from ..files import TemporaryFolder
 from ..randomness import built
+from ..ranks import current
 from ..training import Budget, Outcome, Plan, Silent, train
 from ..training.checkpoint import damaged, read
 from ..training.interrupts import Interrupts
@@ -50,10 +51,10 @@ class _Stopwatch(Silent):
         self.validated = 0.0
 
     def step(self, step: int, loss: float) -> None:
-        self.steps.append(time.monotonic())
+        self.steps.append(current().clock())
 
     def evaluation(self, step: int, train_loss: float, validation_loss: float, best: bool) -> None:
-        self.validated = time.monotonic()
+        self.validated = current().clock()
 
 
 def begun_as(checkpoint: Path) -> tuple[str, Pace | None]:
@@ -78,7 +79,7 @@ def fitted(
     Args:
         prepared: With the preset that was given, or the one of the run to resume.
         sized: Prepares the same data with another preset, once that was chosen.
-        started: When `fit` started.
+        started: When `fit` started, by the first rank's clock.
         pace: Of the run to resume, if it is one.
 
     Raises:
@@ -98,6 +99,7 @@ def fitted(
         validation=validation,
         most=_most(prepared),
         rehearse=lambda weights, steps: _rehearse_with(estimator, prepared, weights, steps),
+        clock=current().clock,
     )
 
 
@@ -111,8 +113,9 @@ def _tried(
     estimator: Fittable, prepared: Prepared, sized: Callable[[], Prepared], started: float, seconds: float
 ) -> tuple[Prepared, float, float, float]:
     """What to train, and the seconds of a step, of a validation and of what follows training; see `fitted`."""
+    ranks = current()
     step, validation = _timed(estimator, prepared, seconds)
-    left = seconds - (time.monotonic() - started)
+    left = seconds - (ranks.tick() - started)
     if estimator.preset is None:
         plan = prepared.plan
         wanted = plan.steps * step * (1 + prepared.again) + plan.steps // plan.evaluate_every * validation
@@ -121,12 +124,12 @@ def _tried(
             estimator.choose_preset(preset)
             prepared = sized()
             step, validation = _timed(estimator, prepared, seconds)
-    expected = max(1, int((seconds - (time.monotonic() - started)) / step))
+    expected = max(1, int((seconds - (ranks.tick() - started)) / step))
     with Interrupts() as interrupts, interrupts.dropping():  # or networks of folds would keep a Ctrl-C to themselves
         after = rehearsed(estimator, prepared, min(expected, _most(prepared)))
-    if interrupts.requested:
+    if any(ranks.all(interrupts.requested)):
         raise KeyboardInterrupt
-    least = time.monotonic() - started + after + step * (1 + prepared.again) + validation
+    least = ranks.tick() - started + after + step * (1 + prepared.again) + validation
     if least > seconds:
         raise OptionError(
             f"a budget of {estimator.minutes:g} minutes is less than it takes to read the data, to make a step and to "
@@ -221,14 +224,15 @@ def rehearsed(estimator: Fittable, prepared: Prepared, steps: int) -> float:
         steps: Of the whole training; some plain methods may take as much work as that. Networks that learn for
             measuring make few.
     """
-    begun = time.monotonic()
+    ranks = current()
+    begun = ranks.tick()
     with ExitStack() as end:
         end.callback(restoring(estimator))
         rate = prepared.plan.learning_rate
         estimator.outcome_ = Outcome("finished", steps, steps, None, 0.0, learning_rate=rate, planned=_STEPS)
         prepared.settle()
         prepared.measure(True, _nobody)
-    return time.monotonic() - begun
+    return ranks.tick() - begun
 
 
 def _rehearse_with(estimator: Fittable, prepared: Prepared, weights: Mapping[str, Tensor], steps: int) -> None:

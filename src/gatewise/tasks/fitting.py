@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -27,6 +27,7 @@ from ..randomness import built
 from ..ranks import Ranks, current, joined, same_of_all
 from ..training import Before, Budget, Outcome, Plan, Silent, TrainingStopped, train
 from ..training.history import by_name, read
+from ..training.pace import Pace
 from ..training.race import is_worth, steps_each
 from ..watch.advice import advice
 from ..watch.look import Look
@@ -148,7 +149,9 @@ def _fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run
         run = replace(run, resume=ranks.of_first(run.resume or (restarted() and bundle.checkpoint_of(path).exists())))
         budget = pace = None
         if estimator.minutes is not None and run.resume:
-            preset, pace = begun_as(bundle.checkpoint_of(path))
+            with ranks.agreeing():
+                begun = begun_as(bundle.checkpoint_of(path)) if ranks.first else None
+            preset, pace = cast(tuple[str, Pace | None], ranks.of_first(begun))
             estimator.choose_preset(preset)
         with ExitStack() as refused:  # an error leaves what an earlier fit has learned as it was
             refused.callback(restoring(estimator))
@@ -156,7 +159,7 @@ def _fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run
                 sized = _beginning(estimator, prepare)
                 prepared = sized()
             if estimator.minutes is not None:
-                prepared, budget = fitted(estimator, prepared, sized, run.started, pace)
+                prepared, budget = fitted(estimator, prepared, sized, ranks.of_first(run.started), pace)
             refused.pop_all()
         if estimator.only == "plain":
             _keep_plain(estimator, prepared, run)

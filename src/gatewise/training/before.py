@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from .division import Division
 from .loop import Outcome
 from .snapshot import load, weights
 from .trainable import Batches, Trainable
@@ -30,13 +31,17 @@ class Before:
     def of(cls, module: Trainable, validation: Batches) -> Before:
         """Of a network on the CPU, whose mode and carried state are left as a new one has them."""
         network = cast(nn.Module, module)
+        division = Division(module)
         network.eval()
         module.begin("validation")
         total, count = 0.0, 0
         with torch.no_grad():
             for step in range(len(validation)):
-                loss, targets = module.validation_sums(validation.at(step))
-                total, count = total + float(loss), count + int(targets)
+                part = division.validated(validation.at(step), step)
+                if part is not None:
+                    loss, targets = module.validation_sums(part)
+                    total, count = total + float(loss), count + int(targets)
+        total, count = division.ranks.sum(torch.tensor([total, count], dtype=torch.float64)).tolist()
         module.begin("train")
         network.train()
         kept = {name: tensor.clone() for name, tensor in weights(network).items()}

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
+from ..ranks import current
+
 # The last one is sent by a terminal that is closed; Windows has none.
 _WATCHED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -54,9 +56,10 @@ class Interrupts:
 
     @contextmanager
     def dropping(self) -> Iterator[None]:
-        """Inside, the first signal ends the block there and then: for what takes long and is thrown away."""
+        """Inside, the first signal ends the block there and then: for what takes long and is thrown away. One of
+        several ranks comes to its end all the same: others would wait for what it tells them inside."""
         try:
-            self._drops = True
+            self._drops = current().alone
             try:
                 yield
             finally:

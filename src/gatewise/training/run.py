@@ -79,6 +79,8 @@ class Run:
         self.files = files
         self.regularised, self.held_out = regularised, held_out
         self._watching = None if watch is None else Watching(watch, training, validation, plan.clip)
+        if budget is not None:
+            self._ranks.tick()
         pace = None if budget is None else Pace.begin(plan, budget)
         self.course, self.generators = Course(plan, Counters(pace=pace)), Generators(plan.seed)
         self.best: dict[str, Tensor] = {}
@@ -149,6 +151,11 @@ class Run:
     def counters(self) -> Counters:
         """What a checkpoint remembers of the run so far."""
         return self.course.counters
+
+    @property
+    def requested(self) -> bool:
+        """Whether a stop was requested, of this rank or another."""
+        return self._agreement.stops
 
     def ending(self) -> str:
         """Why a run that is over ended, and which weights are kept; a sentence for the user."""
@@ -290,6 +297,8 @@ class Run:
             self._end_of_rate(loss, validated)
         else:
             self._end_of_stretch(loss, validated)
+        if self.budget is not None:
+            self._ranks.tick()
         self._time.validation(self.counters.pace)
 
     def _end_of_stretch(self, loss: float, validated: Mapping[str, Tensor]) -> None:
@@ -366,13 +375,13 @@ class Run:
         """Do what follows training with the weights of now. False if a stop was requested before that was done."""
         assert self.budget is not None
         assert self.budget.rehearse is not None
-        if not self._agreement.stops:
+        if not self.requested:
             self._suspend()
             with self.interrupts.dropping():
                 self.budget.rehearse(weights(self._network), self.course.plan.steps)
             self._continue()
             self._agreement.sums()
-        return not self._agreement.stops
+        return not self.requested
 
     def _suspend(self) -> None:
         """Keep what validating, sampling and looking must not disturb, and validate the weights that are to be kept."""
@@ -508,7 +517,7 @@ class Run:
 
     def stop_if_requested(self) -> None:
         """After a Ctrl-C or SIGTERM: write the checkpoint and stop. Only between steps or validation batches."""
-        if self._agreement.stops:
+        if self.requested:
             self.progress.note("stopping: writing the checkpoint (Ctrl-C again leaves at once)")
             self.save()
             raise StopTraining
