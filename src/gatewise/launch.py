@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 
 def started() -> bool:
@@ -11,5 +12,29 @@ def started() -> bool:
 
 
 def restarted() -> bool:
-    """Whether `torchrun` started the processes again, after one of them died."""
-    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    """Whether `torchrun` started this process again, after one of them died. It may not say so on every machine."""
+    return _number("TORCHELASTIC_RESTART_COUNT") > 0
+
+
+def restarts_left() -> bool:
+    """Whether `torchrun` starts the processes again if one of them dies."""
+    return _number("TORCHELASTIC_RESTART_COUNT") < _number("TORCHELASTIC_MAX_RESTARTS")
+
+
+def machine() -> str:
+    """What those processes have in common that are started by one `torchrun`, or are on one machine."""
+    return f"{socket.gethostname()} {os.environ.get('GROUP_RANK', '')}"
+
+
+def lowest_here(lowest: int = 0) -> bool:
+    """Whether of the processes of this machine that live this is the first.
+
+    Args:
+        lowest: Number on this machine of the first one that lives.
+    """
+    return os.environ.get("LOCAL_RANK", str(lowest)) == str(lowest)
+
+
+def _number(name: str) -> int:
+    value = os.environ.get(name, "")
+    return int(value) if value.isdigit() else 0

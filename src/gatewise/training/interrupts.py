@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first requests an orderly stop, a second Ctrl-C exits at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first requests an orderly stop, a second Ctrl-C exits at once.
+
+`torchrun` hands the first Ctrl-C on, and makes a SIGTERM of the second.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
+
+from ..launch import started
 
 # The last one is sent by a terminal that is closed; Windows has none.
 _WATCHED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -31,6 +36,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.requested = False
+        self._leaves = {signal.SIGINT}  # signals that exit at once, if there was one before
         self._drops = False  # whether the first signal raises `_Dropped`
         self._previous: dict[signal.Signals, Any] = {}
 
@@ -65,9 +71,11 @@ class Interrupts:
             pass
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested and number == signal.SIGINT:
+        if self.requested and number in self._leaves:
             raise ExitNow
         self.requested = True
+        if number == signal.SIGINT and started():
+            self._leaves.add(signal.SIGTERM)
         outer = self._previous.get(signal.Signals(number))
         if callable(outer) and _is_of_a_run(outer):  # this run is inside another
             outer(number, frame)
