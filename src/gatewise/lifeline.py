@@ -1,11 +1,12 @@
-"""How the ranks of a training learn that one of them is gone: each holds a connection to the first, and waits for its
-end.
+"""How the ranks of a training learn that one of them is gone: each holds a connection to the first, and waits for it
+to end.
 
-The system closes the connections of a process that dies, whatever it died of, and gives one up whose other end does not
-answer its probes any more, as where a link is cut. So no rank has to say that it lives, clocks are not compared, and a process that computes for long, or is suspended, is waited for. The first rank tells the others what happened
-and which process of each machine tells the user: the one that failed, or the lowest one that lives.
+The system closes the connections of a process that dies, whatever it died of, and gives one up whose other end answers
+no probes any more, as where a link is cut. So no rank has to say that it lives, and clocks are not compared; a process
+that computes for long, or is suspended, is waited for. The first rank tells the others what happened, and which process
+of each machine tells the user: the one that failed, or the lowest one that lives.
 
-A rank that is told so has some seconds to end in order. Then it is ended, as collective operations would wait for hours.
+A rank that is told so has some seconds to end in order. Then it is ended: collective operations would wait for hours.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, BinaryIO
@@ -177,7 +178,8 @@ class Hub(Lifeline):
         for peer in peers:
             _send(peer.connection, kind="bye")
         with suppress(OSError):
-            self._server.close()
+            self._server.shutdown(socket.SHUT_RDWR)  # or the thread that waits for a connection would keep it open
+        self._server.close()
         until = time.monotonic() + 2  # closed at once, a connection may drop what was just sent
         while time.monotonic() < until and not all(peer.left for peer in peers):
             time.sleep(0.01)
@@ -225,11 +227,13 @@ class Hub(Lifeline):
             return None
         name = _named(rank, str(said.get("host")), address.removeprefix("::ffff:"))
         peer = _Peer(rank, name, str(said.get("machine")), connection)
-        _send(connection, kind="welcome", host=socket.gethostname(), machine=machine())
         with self._lock:
+            if self._left.is_set():
+                return None
             self._peers[rank] = peer
             if len(self._peers) == self._size - 1:
                 self._complete.set()
+            _send(connection, kind="welcome", host=socket.gethostname(), machine=machine())
         return peer
 
     def _decide(self, gone: _Peer | None, text: str, tells: bool) -> None:
@@ -272,21 +276,14 @@ class Spoke(Lifeline):
         while True:
             host, port, self.token = where()
             try:
-                self._connection = socket.create_connection((host, port), timeout=10)
-                self._lines = self._connection.makefile("rb")
-                own = {"host": socket.gethostname(), "machine": machine()}
-                _send(self._connection, rank=rank, token=self.token, **own)
-                if said := _received(self._lines):
-                    break
+                said = self._welcomed(rank, host, port)
+                break
             except OSError as error:
-                problem = error
-            else:
-                problem = ConnectionError("it is not the first rank that answers there")
-            if time.monotonic() > until:
-                raise RankError(
-                    f"rank {rank} cannot reach the first one at {host}, port {port} ({problem}). See whether a "
-                    "firewall is between them: they use ports that the system chooses"
-                )
+                if time.monotonic() > until:
+                    raise RankError(
+                        f"rank {rank} cannot reach the first one at {host}, port {port} ({error}). See whether a "
+                        "firewall is between them: they use ports that the system chooses"
+                    ) from error
             time.sleep(0.1)
         self._connection.settimeout(None)
         _keep_alive(self._connection)
@@ -294,6 +291,19 @@ class Spoke(Lifeline):
         # Where the first rank cannot say who is to speak: it is dead, or out of reach.
         self._is_lowest = lowest_here(1 if said.get("machine") == machine() else 0)
         threading.Thread(target=self._listen, daemon=True).start()
+
+    def _welcomed(self, rank: int, host: str, port: int) -> dict[str, Any]:
+        """Connect; what the hub says of itself. OSError if it does not."""
+        with ExitStack() as refused:
+            self._connection = refused.enter_context(socket.create_connection((host, port), timeout=10))
+            self._lines = refused.enter_context(self._connection.makefile("rb"))
+            own = {"host": socket.gethostname(), "machine": machine()}
+            _send(self._connection, rank=rank, token=self.token, **own)
+            said = _received(self._lines)
+            if said is None:
+                raise ConnectionError("it is not the first rank that answers there")
+            refused.pop_all()
+            return said
 
     def fail(self, text: str) -> None:
         self.ending = True
@@ -308,6 +318,10 @@ class Spoke(Lifeline):
         self._connection.close()
 
     def _listen(self) -> None:
+        with self._lines:
+            self._until_lost()
+
+    def _until_lost(self) -> None:
         try:
             while said := _received(self._lines):
                 if said.get("kind") == "lost":
