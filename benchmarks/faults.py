@@ -12,6 +12,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,7 +44,10 @@ class Launched:
     """
 
     def __init__(self, folder: Path, command: Sequence[str], node: str = "", **environment: str):
-        inside = ["ip", "netns", "exec", node, "unshare", "--uts", "sh", "-c", f'hostname {node}; exec "$@"', "sh"]
+        hosts = folder / "log-hosts"  # torchrun looks its machine's own name up
+        hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in NODES.items()))
+        names = f'mount --bind {hosts} /etc/hosts && hostname {node} && exec "$@"'
+        inside = ["ip", "netns", "exec", node, "unshare", "--uts", "sh", "-c", names, "sh"]
         self.log = folder / f"log-{node or len([*folder.glob('log-*')])}"
         own = {
             **os.environ,
@@ -228,9 +232,7 @@ def _undisturbed(folder: Path) -> list[dict[str, Any]]:
     text(other)
     assert Launched(other, one_box(words=SHORT)).wait() == 0
     found = losses(other)
-    for path in other.iterdir():
-        path.unlink()
-    other.rmdir()
+    shutil.rmtree(other)
     return found
 
 

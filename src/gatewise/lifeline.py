@@ -123,7 +123,7 @@ class Lifeline:
         if self.loss.speaks and sys.stderr is not None:
             with suppress(OSError, ValueError):
                 shown = "\n\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar hides the cursor
-                print(f"{shown}gatewise: {self._told(self.loss)}", file=sys.__stderr__, flush=True)
+                print(f"{shown}gatewise: {self._told(self.loss)}\n", end="", file=sys.__stderr__, flush=True)
         os._exit(2)
 
 

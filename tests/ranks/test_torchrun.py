@@ -128,7 +128,8 @@ def test_processes_that_are_given_different_options_say_so_once(folder, launch):
 def test_a_process_that_meets_nobody_says_where_it_looked(folder, launch):
     script = folder / "script.py"
     script.write_text(
-        "import sys\nfrom gatewise import ranks\nfrom gatewise.cli import main\nranks._ARRIVAL = 3.0\nsys.exit(main())\n"
+        "import sys\nfrom gatewise import ranks\nfrom gatewise.cli import main\n"
+        "ranks._ARRIVAL = 3.0\nsys.exit(main())\n"
     )
     port = 20000 + os.getpid() % 10000
     own = launch(
@@ -156,7 +157,7 @@ def test_an_estimator_is_usable_on_every_rank(folder, launch):
         "    found.append([weights, own.metrics_, own.sample(length=20, seed=1)])\n"
         "open('found-' + os.environ['RANK'], 'w').write(json.dumps(found))\n"
     )
-    own = launch([*one_box()[: one_box().index("--standalone")], "--standalone", "--nproc-per-node", "2", "script.py"])
+    own = launch([*one_box()[: one_box().index("-m", 3)], "script.py"])
     assert own.wait() == 0, own.log.read_text()
     assert (folder / "found-0").read_text() == (folder / "found-1").read_text()
     assert (folder / "0.gatewise").exists()

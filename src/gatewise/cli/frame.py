@@ -86,7 +86,7 @@ def result(text: str, document: Any, json: bool) -> None:
 
 def note(text: str) -> None:
     """Print progress or a hint to stderr immediately."""
-    print(text, file=sys.stderr, flush=True)
+    print(f"{text}\n", end="", file=sys.stderr, flush=True)  # at once: other processes may write there too
 
 
 def width(stream: TextIO | None = None) -> int | None:
