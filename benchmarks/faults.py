@@ -78,6 +78,15 @@ class Launched:
                     return int(path.name)
         raise LookupError(f"rank {number} is not there:\n{self.log.read_text()}")
 
+    @property
+    def ranks(self) -> list[int]:
+        """Its processes that train."""
+        found = []
+        for number in range(2):
+            with suppress(LookupError):
+                found.append(self.rank(number))
+        return found
+
     def wait(self, seconds: float = 300) -> int:
         """Its exit code."""
         return self._process.wait(seconds)
@@ -93,11 +102,7 @@ class Launched:
 
     def kill(self) -> None:
         """It and its ranks, at once."""
-        ranks = []
-        for number in range(2):
-            with suppress(LookupError):
-                ranks.append(self.rank(number))
-        for pid in (self.pid, *ranks):
+        for pid in (self.pid, *self.ranks):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -204,21 +209,37 @@ def _remove() -> None:
 LONG, SHORT = ("--epochs", "200"), ("--epochs", "12")
 
 
-def _ended(since: float, folder: Path, *launched: Launched) -> dict[str, Any]:
-    """What each side did, how long after a fault, and what it left."""
+def _ended(since: float, folder: Path, *launched: Launched, ranks: Sequence[Sequence[int]] = ()) -> dict[str, Any]:
+    """What each side did, how long after a fault, and what it left.
+
+    Args:
+        ranks: Processes of each side that train, if `torchrun` may take longer to end than they.
+    """
+    ended: list[float | None] = []
+    for own in ranks:
+        until(lambda own=own: not any(map(_lives, own)), 600)
+        ended.append(round(time.monotonic() - since, 1))
     sides = []
-    for own in launched:
-        code = own.wait()
-        sides.append({"seconds": round(time.monotonic() - since, 1), "code": code, "said": own.said})
+    for own, gone in zip(launched, ended or [None] * len(launched), strict=True):
+        code = own.wait(600)
+        sides.append({"ranks": gone, "seconds": round(time.monotonic() - since, 1), "code": code, "said": own.said})
     kept = sorted(path.name for path in folder.iterdir() if path.name != "a.txt" and not path.name.startswith("log-"))
     return {"sides": sides, "disk": kept}
+
+
+def _lives(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
 
 
 def _hit(folder: Path, fault: Callable[[Launched], None], *options: str, words: Sequence[str] = LONG) -> dict[str, Any]:
     own = Launched(folder, one_box(*options, words=words))
     trains(folder, own)
+    ranks = own.ranks
+    since = time.monotonic()
     fault(own)
-    return _ended(time.monotonic(), folder, own)
+    return _ended(since, folder, own, ranks=[ranks])
 
 
 def _killed(number: int) -> Callable[[Path], dict[str, Any]]:
@@ -320,8 +341,9 @@ def _both(disturb: Callable[[list[Launched]], None], *options: str, words: Seque
             for own in pair:
                 stack.callback(own.kill)
             trains(folder, *pair)
+            ranks, since = [own.ranks for own in pair], time.monotonic()
             disturb(pair)
-            found = _ended(time.monotonic(), folder, *pair)
+            found = _ended(since, folder, *pair, ranks=ranks)
         return _same(folder, found) if words == SHORT else found
 
     return run
@@ -372,12 +394,13 @@ def measure(fault: str) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any]) -> str:
-    rows = [
-        "| fault | each side: seconds until it ended, exit code | what it said | on disk |",
-        "| --- | --- | --- | --- |",
-    ]
+    head = ("fault", "seconds until the ranks of a side ended; torchrun, exit code", "what it said", "on disk")
+    rows = [f"| {' | '.join(head)} |", "| --- | --- | --- | --- |"]
     for fault, own in found.items():
-        ends = "; ".join(f"{side['seconds']:g} s, {side['code']}" for side in own["sides"])
+        ends = "<br>".join(
+            f"{side['seconds' if side['ranks'] is None else 'ranks']:g}; {side['seconds']:g}, {side['code']}"
+            for side in own["sides"]
+        )
         said = (
             "<br>".join(line.removeprefix("gatewise: ") for side in own["sides"] for line in side["said"]) or "nothing"
         )
