@@ -269,8 +269,9 @@ def _restarted(folder: Path) -> dict[str, Any]:
 def _measuring(folder: Path) -> dict[str, Any]:
     own = Launched(folder, one_box(words=("--epochs", "2")))
     until(lambda: (folder / "m.gatewise").exists())
+    ranks, since = own.ranks, time.monotonic()
     os.kill(own.rank(1), signal.SIGKILL)
-    return _ended(time.monotonic(), folder, own)
+    return _ended(since, folder, own, ranks=[ranks])
 
 
 def _stopped(folder: Path) -> dict[str, Any]:
@@ -298,8 +299,8 @@ def _raised(folder: Path) -> dict[str, Any]:
         "Run.before_step = broken\nsys.exit(main())\n"
     )
     own = Launched(folder, one_box(words=LONG, script=("script.py",)))
-    trains(folder, own)
-    found = _ended(time.monotonic(), folder, own)
+    until(lambda: "ZeroDivisionError" in own.log.read_text())
+    found = _ended(time.monotonic(), folder, own, ranks=[own.ranks])
     (folder / "script.py").unlink()
     found["disk"].remove("script.py")
     return found
