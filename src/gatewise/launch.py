@@ -1,28 +1,9 @@
-"""How this process was started: alone, or by `torchrun` as one of several, read from its environment; and how several
-share many items. Without torch, for what predicts does without."""
+"""How this process was started: alone, or by `torchrun` as one of several. Read from its environment, without torch."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, Protocol, TypeVar
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-_AT_ONCE = 4  # items for each process, of which what is found is in memory together
-
-_sharing: ContextVar[Sharing | None] = ContextVar("sharing", default=None)
-
-
-class Sharing(Protocol):
-    """One of several processes."""
-
-    size: int
-
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]: ...
+import socket
 
 
 def started() -> bool:
@@ -31,31 +12,29 @@ def started() -> bool:
 
 
 def restarted() -> bool:
-    """Whether `torchrun` started the processes again, after one of them died."""
-    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    """Whether `torchrun` started this process again, after one of them died. It may not say so on every machine."""
+    return _number("TORCHELASTIC_RESTART_COUNT") > 0
 
 
-def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """What the function gives for each item, of which every process of a training computes some; see `ranks.Ranks.map`.
-    A process that is alone computes all."""
-    ranks = _sharing.get()
-    return [function(item) for item in items] if ranks is None else ranks.map(function, items)
+def restarts_left() -> bool:
+    """Whether `torchrun` starts the processes again if one of them dies."""
+    return _number("TORCHELASTIC_RESTART_COUNT") < _number("TORCHELASTIC_MAX_RESTARTS")
 
 
-def in_turn(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """The same one after the other, where what is found for all items would take much memory. All have to be asked
-    for, by every process."""
-    ranks = _sharing.get()
-    size = 1 if ranks is None else _AT_ONCE * ranks.size
-    for start in range(0, len(items), size):
-        yield from each(function, items[start : start + size])
+def machine() -> str:
+    """What those processes have in common that are started by one `torchrun`, or are on one machine."""
+    return f"{socket.gethostname()} {os.environ.get('GROUP_RANK', '')}"
 
 
-@contextmanager
-def sharing(ranks: Sharing | None) -> Iterator[None]:
-    """Inside, `each` shares items with these processes; None: with no others."""
-    before = _sharing.set(ranks)
-    try:
-        yield
-    finally:
-        _sharing.reset(before)
+def lowest_here(lowest: int = 0) -> bool:
+    """Whether of the processes of this machine that live this is the first.
+
+    Args:
+        lowest: Number on this machine of the first one that lives.
+    """
+    return os.environ.get("LOCAL_RANK", str(lowest)) == str(lowest)
+
+
+def _number(name: str) -> int:
+    value = os.environ.get(name, "")
+    return int(value) if value.isdigit() else 0

@@ -9,13 +9,17 @@ ranks have the masks of a single process, and their generators stay equal.
 
 from __future__ import annotations
 
+import json
 import os
+import platform
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -25,12 +29,17 @@ from torch import Tensor
 
 from .document import differences
 from .errors import GatewiseError, RankError
-from .launch import sharing, started
+from .launch import restarted, started
+from .lifeline import Hub, Lifeline, Spoke
+from .sharing import sharing
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _TIMEOUT = timedelta(hours=12)  # of a collective operation: one rank may measure for long while others wait
+_ARRIVAL = 300.0  # seconds in which all ranks must come; some load torch from a slow disk
+_HEARSAY = 3.0  # seconds to wait for word of which rank is gone, when an operation failed
+_LIFELINE, _BEGUN = "gatewise/lifeline", "gatewise/begun"  # keys of the store
 
 
 class Ranks:
@@ -39,10 +48,11 @@ class Ranks:
     Attributes:
         rank: Its number, from 0.
         size: How many there are.
+        line: What it knows of the others, if these are processes that we joined.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1):
-        self.rank, self.size = rank, size
+    def __init__(self, rank: int = 0, size: int = 1, line: Lifeline | None = None):
+        self.rank, self.size, self.line = rank, size, line
         self._now: float | None = None
 
     @property
@@ -59,7 +69,7 @@ class Ranks:
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum over the ranks, in place."""
         if not self.alone:
-            with _lost():
+            with _lost(self.line):
                 dist.all_reduce(tensor)
         return tensor
 
@@ -68,7 +78,7 @@ class Ranks:
         if self.alone:
             return [value]
         values: list[Any] = [None] * self.size
-        with _lost():
+        with _lost(self.line):
             dist.all_gather_object(values, value)
         return values
 
@@ -77,7 +87,7 @@ class Ranks:
         if self.alone:
             return value
         held = [value]
-        with _lost():
+        with _lost(self.line):
             dist.broadcast_object_list(held, device=torch.device("cpu"))
         return held[0]
 
@@ -112,6 +122,22 @@ class Ranks:
             problem.known_to_all = True
             raise problem
 
+    # Processes that `torchrun` starts again go on from what those before them wrote, and from nothing older.
+
+    def wrote(self, path: str | os.PathLike[str]) -> None:
+        """The first rank has written a checkpoint."""
+        if self.line is not None and self.first:
+            _store().set(f"{_BEGUN}/{os.path.realpath(path)}", "1")
+
+    def goes_on(self, path: str | os.PathLike[str]) -> bool:
+        """Whether these processes were started again, and a checkpoint is there that those before them wrote.
+
+        All ranks must call this; that of the first counts.
+        """
+        if self.line is None or not any(self.all(restarted())):
+            return False
+        return self.of_first(self.first and os.path.exists(path) and _is_set(f"{_BEGUN}/{os.path.realpath(path)}"))
+
     # Time. The ranks decide by the clock of the first one, as it was when they last told one another.
 
     def clock(self) -> float:
@@ -135,23 +161,90 @@ def current() -> Ranks:
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
-    """Inside, this process is one of those that `torchrun` started; a process that was started alone stays so."""
+    """Inside, this process is one of those that `torchrun` started; a process that was started alone stays so.
+
+    Raises:
+        RankError: The others did not come, or one of them is gone.
+    """
     if not current().alone or not started():
         yield current()
         return
-    given = dist.is_initialized()  # by the program that calls us
-    if not given:
-        cuda = torch.cuda.is_available()
-        if cuda:
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        with _lost():
-            dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_TIMEOUT)
-    try:
+    if dist.is_initialized():  # by the program that calls us, which then also cares for processes that are gone
         with among(Ranks(dist.get_rank(), dist.get_world_size())) as ranks:
             yield ranks
+        return
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    line = _held(rank, size)
+    try:
+        with _lost(line):
+            # Under a prefix of their own: processes that were started again find what those before them told.
+            store = dist.PrefixStore(line.token, _store())
+            backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+            dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_TIMEOUT)
+        with among(Ranks(rank, size, line)) as ranks:
+            yield ranks
+    except BaseException as error:
+        line.fail(_said(error))
+        raise
     finally:
-        if not given:
+        if dist.is_initialized():
             dist.destroy_process_group()
+        line.leave()
+
+
+@cache
+def _store() -> dist.Store:
+    """Where processes leave word for one another before they are connected; kept as long as the process lives."""
+    try:
+        store, _, _ = next(dist.rendezvous("env://", timeout=timedelta(seconds=_ARRIVAL)))
+    except (RuntimeError, ValueError, dist.DistError) as error:
+        address, port = os.environ["MASTER_ADDR"], os.environ.get("MASTER_PORT", "")
+        raise RankError(
+            f"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} met nobody at MASTER_ADDR={address}, "
+            f"MASTER_PORT={port} within {_ARRIVAL:g} seconds. See whether all processes were started, rank 0 on that "
+            f"machine, and whether this one reaches it ({_one_line(error)})"
+        ) from error
+    return store
+
+
+def _is_set(key: str) -> bool:
+    return _store().check([key])
+
+
+def _held(rank: int, size: int) -> Lifeline:
+    """The lifeline of a rank."""
+    store = _store()
+    if rank == 0:
+        hub = Hub(size)
+        store.set(_LIFELINE, json.dumps([hub.port, hub.token]))
+        try:
+            hub.wait(_ARRIVAL)
+        except RankError as error:
+            hub.fail(str(error))
+            hub.leave()
+            raise
+        return hub
+
+    def where() -> tuple[str, int, str]:
+        try:
+            port, token = json.loads(store.get(_LIFELINE))
+        except (RuntimeError, dist.DistError) as error:
+            raise RankError(f"rank 0 did not come within {_ARRIVAL:g} seconds ({_one_line(error)})") from error
+        return os.environ["MASTER_ADDR"], port, token
+
+    return Spoke(rank, where, _ARRIVAL)
+
+
+def _said(error: BaseException) -> str:
+    """What the other ranks are told of an error that ends this one."""
+    if isinstance(error, GatewiseError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return "it was told to stop"
+    return f"{type(error).__name__}: {_one_line(error)}"
 
 
 @contextmanager
@@ -166,12 +259,19 @@ def among(ranks: Ranks) -> Iterator[Ranks]:
 
 
 @contextmanager
-def _lost() -> Iterator[None]:
+def _lost(line: Lifeline | None) -> Iterator[None]:
+    """What torch raises inside, because a rank is gone, is a RankError that names it."""
     try:
         yield
     except (RuntimeError, dist.DistError) as error:
-        reason = " ".join(str(error).split())
-        raise RankError(f"the processes lost one another, so training cannot go on ({reason:.200})") from error
+        told = "" if line is None else line.lost(_HEARSAY)
+        raise RankError(
+            told or f"the processes lost one another, so training cannot go on ({_one_line(error)})"
+        ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{' '.join(str(error).split()):.200}"
 
 
 def same_of_all(ranks: Ranks, values: Mapping[str, Any]) -> None:
@@ -180,11 +280,13 @@ def same_of_all(ranks: Ranks, values: Mapping[str, Any]) -> None:
     Args:
         values: Plain JSON.
     """
-    told = ranks.all({**values, "gatewise": version("gatewise"), "torch": torch.__version__})
-    for rank, other in enumerate(told):
-        if found := differences(told[0], other):
+    versions = {"gatewise": version("gatewise"), "torch": torch.__version__, "Python": platform.python_version()}
+    told = ranks.all((socket.gethostname(), {**values, **versions}))
+    for rank, (host, other) in enumerate(told):
+        if found := differences(told[0][1], other):
             raise RankError(
-                f"rank {rank} does not train what rank 0 trains: {'; '.join(found)}. Give all processes the same"
+                f"rank {rank} on {host} does not train what rank 0 on {told[0][0]} trains: {'; '.join(found)}. "
+                "Give all processes the same"
             )
 
 

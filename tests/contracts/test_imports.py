@@ -11,7 +11,16 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "src" / "gatewise"
 
-COMMON = {"errors", "files", "checks", "document", "terminal", "launch"}  # modules that belong to the whole house
+COMMON = {
+    "errors",
+    "files",
+    "checks",
+    "document",
+    "terminal",
+    "launch",
+    "lifeline",
+    "sharing",
+}  # modules that belong to the whole house
 
 MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides the standard library
     "algebra": set(),

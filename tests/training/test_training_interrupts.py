@@ -78,6 +78,17 @@ def test_a_second_ctrl_c_leaves_at_once(workshop):
     assert sorted(path.name for path in workshop.folder.iterdir()) == ["run.checkpoint", "run.jsonl"]
 
 
+def test_torchrun_makes_a_sigterm_of_the_second_ctrl_c(workshop, monkeypatch):
+    def twice():
+        for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}.items():
+            monkeypatch.setenv(name, value)
+        interrupt()
+        signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        workshop.train(Toy(on_training=at_call(9, run=twice)))
+
+
 def test_a_second_request_to_end_changes_nothing(workshop):
     """Whoever waits for an orderly end sends SIGTERM again; a closed terminal sends SIGHUP to all its processes."""
 

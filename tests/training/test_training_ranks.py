@@ -10,8 +10,8 @@ from ranks_in_threads import run_ranks
 from training_toy import Toy, Workshop, at_call
 
 from gatewise.errors import OptionError, RankError
-from gatewise.launch import each
 from gatewise.ranks import Part, computing, current, deal, of_rows, same_of_all, total
+from gatewise.sharing import each
 from gatewise.training import Silent, TrainingStopped
 
 

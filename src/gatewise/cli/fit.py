@@ -15,7 +15,8 @@ import typer
 
 from ..errors import DataError, OptionError
 from ..files import only_run, size_text
-from ..launch import restarted, started
+from ..launch import started
+from ..lifeline import listen_for_sigterm
 from ..tasks import TASKS, find
 from ..tasks.verdict import judgement_of
 from . import frame
@@ -173,12 +174,15 @@ def train(estimator: Any, data: Any, target: Path, reading: dict[str, Any], **gi
         given: See `_train`.
     """
     if not started():
-        _train(estimator, data, target, reading, None, **given)
-        return
-    from ..ranks import joined  # loads torch, which is not to be waited for where an option is wrong
+        code = _train(estimator, data, target, reading, None, **given)
+    else:
+        from ..ranks import joined  # loads torch, which is not to be waited for where an option is wrong
 
-    with joined() as ranks:
-        _train(estimator, data, target, reading, ranks, **given)
+        listen_for_sigterm()
+        with joined() as ranks:
+            code = _train(estimator, data, target, reading, ranks, **given)
+    if code:
+        raise typer.Exit(code)
 
 
 def _train(
@@ -196,13 +200,15 @@ def _train(
     quiet: bool = False,
     json: bool = False,
     announcement: str = "",
-) -> None:
-    from ..bundle import metrics_of
+) -> int:
+    """The exit code."""
+    from ..bundle import checkpoint_of, metrics_of
 
     first = ranks is None or ranks.first
+    goes_on = ranks is not None and ranks.goes_on(checkpoint_of(target))
     with nullcontext() if ranks is None else ranks.agreeing():
         if first:
-            _can_write(target, force or restarted(), resume, plot, watch)
+            _can_write(target, force or goes_on, resume, plot, watch)
         data = estimator.opened(data, reading.get("encoding", "utf-8"))
     if announcement and first:
         note(announcement)
@@ -221,9 +227,10 @@ def _train(
         start_from=start_from,
         **reading,
     )
-    if not first:
-        return
     outcome = estimator.outcome_
+    code = 130 if outcome.reason == "interrupted" else 0
+    if not first:
+        return code
     if plot is not None:
         try:
             losses = estimator.provenance_["loss"]
@@ -252,7 +259,7 @@ def _train(
         words = [word for word in frame.words_given if word not in ("--force", "--resume")]
         note(f"interrupted after step {outcome.step}; {target} has the best weights so far.")
         note(f"To continue: gatewise {shlex.join([*words, '--resume'])}")
-        raise typer.Exit(130)
+    return code
 
 
 def _can_write(target: Path, force: bool, resume: bool, plot: Path | None, watch: Path | None) -> None:

@@ -26,6 +26,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
 from ..errors import GatewiseError, ModelFileError, Notice, OptionError, missing_extra, suggest
+from ..launch import started
+from ..lifeline import speaks
 from ..terminal import guarded
 from .usage_errors import UsageMistake, in_our_words, with_flags
 
@@ -49,6 +51,11 @@ Lists = Annotated[
 ]
 _REFUSED = re.compile(r"tried to allocate (\d\S* \w+)", re.IGNORECASE)  # torch's message when it is out of memory
 LESS = "Lower sizes such as --hidden-size, or learn from less at once."
+
+_DIVIDED = {  # verb -> how it is done by several processes
+    "predict": "Start `gatewise predict` several times, each with its --shard (1/2, 2/2)",
+    "tune": "Start `gatewise tune` without torchrun: --workers says by how many processes",
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ def result(text: str, document: Any, json: bool) -> None:
 
 def note(text: str) -> None:
     """Print progress or a hint to stderr immediately."""
-    print(text, file=sys.stderr, flush=True)
+    print(f"{text}\n", end="", file=sys.stderr, flush=True)  # at once: other processes may write there too
 
 
 def width(stream: TextIO | None = None) -> int | None:
@@ -131,10 +138,10 @@ def run(verbs: Mapping[str, str], arguments: Sequence[str] | None = None) -> int
             raise
         code, message = _verdict(error)
         with suppress(OSError):
-            if debug or code == 1:
+            if speaks() and (debug or code == 1):
                 with guarded():
                     traceback.print_exc()
-            if message and sys.stderr is not None:
+            if speaks() and message and sys.stderr is not None:
                 note(f"gatewise: {printable(message)}")
         _abandon_output()
         return code
@@ -264,12 +271,25 @@ class _Verb(TyperCommand):
     """A verb whose errors name options as they are written on the command line."""
 
     def invoke(self, ctx: Any) -> Any:
+        if started():
+            _refuse_several(ctx.command_path)
         try:
             with guarded():
                 return super().invoke(ctx)
         except GatewiseError as error:
             error.args = (with_flags(str(error), {p.name: max(p.opts, key=len) for p in self.params}), *error.args[1:])
             raise
+
+
+def _refuse_several(command: str) -> None:
+    """OptionError if several processes were started for what one does."""
+    verb = command.split()[1]
+    if verb in ("fit", "demo"):
+        return
+    hint = _DIVIDED.get(verb, "Start it without torchrun")
+    raise OptionError(
+        f"torchrun started {os.environ['WORLD_SIZE']} processes, but only `gatewise fit` is divided among them. {hint}"
+    )
 
 
 def _help_style() -> Any:

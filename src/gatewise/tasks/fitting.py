@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
@@ -21,7 +22,7 @@ import torch
 from .. import bundle
 from ..errors import ModelFileError, OptionError
 from ..files import TemporaryFolder, only_run
-from ..launch import restarted
+from ..lifeline import follow_up
 from ..native.library import _native
 from ..randomness import built
 from ..ranks import Ranks, current, joined, same_of_all
@@ -135,6 +136,10 @@ def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run:
 def _fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run: Run, ranks: Ranks) -> None:
     estimator.check()
     run.check()
+    # Before anything is told: those who were given other options do not tell the same things in the same order.
+    same_of_all(ranks, {"task": estimator.task, **estimator.plain_options(), "resume": run.resume})
+    if ranks.line is not None and run.output is not None:
+        ranks.line.afterwards = partial(follow_up, bundle.checkpoint_of(run.output))
     if not ranks.first:  # which has no files, and nobody to tell anything
         run = replace(run, output=None, progress=None, watch=None)
     estimator.choose_preset(None)
@@ -146,7 +151,7 @@ def _fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run
         path = Path(folder, "model" if run.output is None else run.output)
         with ranks.agreeing():
             stack.enter_context(only_run(path))
-        run = replace(run, resume=ranks.of_first(run.resume or (restarted() and bundle.checkpoint_of(path).exists())))
+        run = replace(run, resume=ranks.goes_on(bundle.checkpoint_of(path)) or run.resume)
         budget = pace = None
         if estimator.minutes is not None and run.resume:
             with ranks.agreeing():

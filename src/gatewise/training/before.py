@@ -37,10 +37,8 @@ class Before:
         total, count = 0.0, 0
         with torch.no_grad():
             for step in range(len(validation)):
-                part = division.validated(validation.at(step), step)
-                if part is not None:
-                    loss, targets = module.validation_sums(part)
-                    total, count = total + float(loss), count + int(targets)
+                loss, targets = division.validation_sums(division.validation(validation, step))
+                total, count = total + float(loss), count + targets
         total, count = division.ranks.sum(torch.tensor([total, count], dtype=torch.float64)).tolist()
         module.begin("train")
         network.train()

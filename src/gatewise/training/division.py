@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import OptionError
-from ..ranks import Part, computing, current, deal
+from ..ranks import Part, Ranks, among, computing, current, deal
 from .snapshot import Snapshot
 from .trainable import Batches, Divisible, Trainable
 
@@ -81,6 +81,16 @@ class Division:
             return Own(batches.at(place) if here else None, [], 0, counts=here)
         mine = deal(work, self.ranks.size)[self.ranks.rank]
         return Own(take(mine) if mine else None, mine, len(work), counts=bool(mine))
+
+    def validation_sums(self, batch: Any) -> tuple[Tensor | float, int]:
+        """The module's, of what `validation` gave; the loss in double precision."""
+        if isinstance(batch, Own):
+            batch = batch.batch
+        if batch is None:
+            return 0.0, 0
+        with among(Ranks()):  # the others have other rows, and share no work of these
+            total, count = self._module.validation_sums(batch)
+        return total.detach().double(), int(count)
 
     def _rows(self, batches: Batches, step: int) -> tuple[Sequence[float], Callable[[list[int]], Any]]:
         """How much work each row of a batch is, and what makes a batch of some of them."""

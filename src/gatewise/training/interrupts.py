@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first requests an orderly stop, a second Ctrl-C exits at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first requests an orderly stop, a second Ctrl-C exits at once.
+
+`torchrun` hands the first Ctrl-C on, and makes a SIGTERM of the second.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
+from ..launch import started
 from ..ranks import current
 
 # The last one is sent by a terminal that is closed; Windows has none.
@@ -33,6 +37,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.requested = False
+        self._leaves = {signal.SIGINT}  # signals that exit at once, if there was one before
         self._drops = False  # whether the first signal raises `_Dropped`
         self._previous: dict[signal.Signals, Any] = {}
 
@@ -68,9 +73,11 @@ class Interrupts:
             pass
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested and number == signal.SIGINT:
+        if self.requested and number in self._leaves:
             raise ExitNow
         self.requested = True
+        if number == signal.SIGINT and started():
+            self._leaves.add(signal.SIGTERM)
         outer = self._previous.get(signal.Signals(number))
         if callable(outer) and _is_of_a_run(outer):  # this run is inside another
             outer(number, frame)

@@ -273,13 +273,8 @@ class Run:
     def validate(self, batch: Any) -> None:
         if self.moved:
             return
-        if isinstance(batch, Own):
-            batch = batch.batch
-        if batch is not None:
-            with among(Ranks()):  # the others have other batches, and share no work of this one
-                total, count = self.module.validation_sums(batch)
-            self._sum = self._sum + total.detach().double()
-            self._count += int(count)
+        total, count = self._division.validation_sums(batch)
+        self._sum, self._count = self._sum + total, self._count + count
         if self._ranks.alone:
             self.stop_if_requested()
 

@@ -121,6 +121,7 @@ class RunFiles:
         with self.agreed(self.checkpoint) as mine:
             if mine:
                 checkpoints.write(self.checkpoint, document, snapshot.named())
+                self._ranks.wrote(self.checkpoint)
         self._saved, self._saved_time = _state(counters), time.monotonic()
 
     def write_line(self, **values: Any) -> None:

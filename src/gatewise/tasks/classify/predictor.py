@@ -12,7 +12,7 @@ from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
 from ...data.tables.schema import Schema
 from ...errors import OptionError
-from ...launch import each
+from ...sharing import each
 from ..answers import Answer
 from ..options import names
 from ..sharding import names_of, predicted

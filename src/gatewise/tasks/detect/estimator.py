@@ -17,9 +17,9 @@ import numpy as np
 
 from ...data.split import split_by_time
 from ...errors import ModelFileError
-from ...launch import each
 from ...runtime.network import Block, checked
 from ...runtime.streams import Streams
+from ...sharing import each
 from ...terminal import shown
 from ...training import ProgressFor
 from ..document import renamed_tensors, taken

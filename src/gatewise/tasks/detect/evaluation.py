@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...launch import each
 from ...metrics.detection import average_precision, pointwise_scores, range_scores, ranges
+from ...sharing import each
 from ..report import Columns, Metrics, parts_and_baselines, scores_table
 from ..verdict import judged
 from .baselines import BASELINES, plain_scores

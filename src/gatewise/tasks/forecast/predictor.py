@@ -13,8 +13,8 @@ from ...data.tables.frequency import Frequency
 from ...data.tables.regular import name_of
 from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
-from ...launch import in_turn
 from ...metrics.forecasting import INTERVAL_LEVELS, Forecast
+from ...sharing import in_turn
 from ..options import names
 from ..sharding import names_of, predicted
 from .baselines.plain import Plain

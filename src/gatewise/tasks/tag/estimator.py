@@ -19,9 +19,9 @@ from ...data.sequences import Sequences
 from ...decoding.viterbi import Chain
 from ...document import read
 from ...errors import ModelFileError, OptionError
-from ...launch import in_turn
 from ...runtime.network import Block, checked
 from ...runtime.streams import Streams
+from ...sharing import in_turn
 from ...training import ProgressFor
 from ..announcement import counted, listed
 from ..answers import Answer

@@ -20,8 +20,8 @@ from torch.nn.functional import cross_entropy, embedding_bag
 from ...data.sequences import Sequences, offsets_of
 from ...decoding.viterbi import FORBIDDEN, Chain
 from ...files import TemporaryFolder
-from ...launch import each
 from ...randomness import built
+from ...sharing import each
 from ...training import Batches, Plan, TrainingStopped, train
 from .evaluation import Held, counts, error
 from .features import Encoded, Features, piece_steps

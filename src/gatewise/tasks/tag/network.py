@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from ...launch import each
 from ...ranks import total
 from ...runtime.network import Block
+from ...sharing import each
 from ..network import Listed, Network, begin_as
 from ..vectors import Pretrained
 from .architecture import forward

@@ -12,7 +12,7 @@ from ...data.sequences import Sequences, offsets_of
 from ...data.tables.schema import Schema
 from ...data.tables.timezones import as_written
 from ...decoding.viterbi import Chain
-from ...launch import in_turn
+from ...sharing import in_turn
 from ..answers import Answer
 from ..sharding import names_of, predicted
 from .architecture import forward

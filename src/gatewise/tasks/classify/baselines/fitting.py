@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ....data.sequences import Sequences
-from ....launch import each
+from ....sharing import each
 from ..inputs import Text, pieces
 from ..split import folds_of
 from ..targets import Targets

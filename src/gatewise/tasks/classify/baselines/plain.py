@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from ....data.sequences import Sequences
-from ....launch import each
+from ....sharing import each
 from ..inputs import Inputs
 from ..targets import Targets
 from .blend import mixture
