@@ -10,6 +10,7 @@ from ...errors import OptionError
 from ...runtime.network import Block
 from ...runtime.recorder import SEQUENCE, Recorder
 from ...runtime.recording import Examples, Recording, StepModel
+from ..members import blueprint
 from ..stepwise import Rounding, rounded_network
 from .architecture import SPELLING_SIZE, average
 from .baselines.ngrams import LONGEST, MOST_CHARACTERS, UNITS, NGrams
@@ -95,7 +96,7 @@ def networks(classifier: Classifier, text: Text, rounded: Rounding) -> tuple[Rec
     """What the networks make of words and of what was made of their letters; and that."""
     recorder, letters = Recorder(), Recorder(prefix="letters_")
     net = rounded_network(classifier, rounded, recorder)
-    spellers = letters.net(classifier._architecture(), classifier._read_weights)
+    spellers = letters.net(blueprint(classifier), classifier._read_weights)
     batch: dict[str, Any] = {"words": recorder.token("words", len(text.words) + 2, 1, 1)}
     if text.tokens == "both":
         for number, member in enumerate(net.members):
