@@ -99,7 +99,7 @@ def report_of(
     whole("seed", seed, 0)
     model._must_be_fitted()
     if model.members_:
-        raise cannot("explanations are of one")
+        raise cannot("an explanation is of one")
     asked, name = question(model, data, row, ask, **reading)
     parts, found = _parts(asked, seed, units)
     with_torch = asked.differentiable is not None

@@ -84,7 +84,7 @@ def export_chain(model: str | os.PathLike[str], to: str, output: Path) -> Export
         raise OptionError(f"'{output}' does not end in {' or '.join(writer.SUFFIXES)}, as files of {to} do")
     estimator = load(model)
     if estimator.members_:
-        raise cannot(f"a file of {to} holds one. Export it to onnx, c or html instead, or")
+        raise cannot(f"a file of {to} holds one; onnx, c and html hold several")
     estimator.compressed_ = None  # what is exported multiplies floats, whatever the file holds
     if target.ensembles and estimator.task == "classify" and chain_of_classifier(estimator, target.masks) is None:
         return _export_ensemble(estimator, target, output)

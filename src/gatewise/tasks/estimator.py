@@ -26,7 +26,7 @@ from ..runtime.streams import Live, Streams
 from ..terminal import shown
 from .document import Provenance, TrainedOn, cell_from, cells_of, options_of, read_sized, weights_of
 from .fields import document_of, refuse_old_name
-from .members import Member, blueprint, members_of
+from .members import Member, blueprint, cell_names, members_of
 from .options import RATE, CommonOptions, names
 from .verdict import sentence
 
@@ -392,7 +392,7 @@ class Estimator(CommonOptions, ABC):
     def verdict(self, metrics: Mapping[str, Any]) -> str:
         """Whether the network earned its place in these metrics of `fit` or `evaluate`, as a sentence."""
         self._must_be_fitted()
-        name = self.find_cell().name
+        name = cell_names(self)
         network = name.upper() if name in ("lstm", "gru") else "network"
         return sentence(metrics, network, self.only == "plain")
 

@@ -89,11 +89,17 @@ def members_of(document: Mapping[str, Any], kind: type[Estimator], sizes: Any) -
 
 
 def cannot(what: str) -> OptionError:
-    """That a model of several settings cannot do something."""
+    """That something needs a model of one setting."""
     return OptionError(
-        f"this model averages the networks of several settings, and {what}. Fit one setting: `gatewise tune` without "
-        "--average, or the `gatewise fit` command that it printed"
+        f"this model averages the networks of several settings, but {what}. Fit one, with the command that "
+        "`gatewise tune` printed"
     )
+
+
+def cell_names(model: Estimator) -> str:
+    """Of all its settings: "lstm", or "lstm and gru"."""
+    names = [member.of(model).find_cell().name for member in model.members_] or [model.find_cell().name]
+    return " and ".join(dict.fromkeys(names))
 
 
 def blueprint(model: Estimator) -> Block:

@@ -75,7 +75,7 @@ class Start:
                 f"'{name}' is a model of the task '{model.task}'; {estimator.task} goes on from {' or '.join(possible)}"
             )
         if model.members_:
-            raise cannot("training goes on from one")
+            raise cannot("training goes on from one alone")
         if model.compressed_ is not None:
             raise OptionError(
                 f"'{name}' is compressed, and training does not go on from rounded weights. "

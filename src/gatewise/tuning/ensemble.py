@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..bundle import checkpoint_of, metrics_of
+from ..bundle import checkpoint_of, metrics_of, plain
 from ..files import TemporaryFolder
 from ..metrics.comparison import standard_error
 from ..tasks.members import MOST_MEMBERS
@@ -74,9 +74,8 @@ class Ensemble:
 
     def document(self) -> dict[str, Any]:
         """As plain JSON."""
-        found = asdict(self)
         shares = [{"trial": number, "share": share} for number, share in self.shares.items()]
-        return {**found, "shares": shares, "kept": self.is_kept}
+        return {**plain(asdict(replace(self, shares={}))), "shares": shares, "kept": self.is_kept}
 
 
 def choose(

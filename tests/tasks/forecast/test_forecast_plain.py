@@ -21,7 +21,7 @@ from gatewise.tasks.forecast.baselines.plain import (
     WITH_COVARIATES,
     Plain,
 )
-from gatewise.tasks.forecast.baselines.shares import losses_of, shares_of, standard_error, without_small
+from gatewise.tasks.forecast.baselines.shares import losses_of, shares_of, without_small
 from gatewise.tasks.forecast.baselines.smoothing import holt_winters, theta
 from gatewise.tasks.forecast.blend import SHARES, chosen_share, own_shares
 from gatewise.tasks.forecast.estimator import Forecaster

@@ -10,7 +10,7 @@ from ...errors import OptionError
 from ...runtime.network import Block
 from ...runtime.recorder import SEQUENCE, Recorder
 from ...runtime.recording import Examples, Recording, StepModel
-from ..members import blueprint
+from ..members import blueprint, cell_names
 from ..stepwise import Rounding, rounded_network
 from .architecture import SPELLING_SIZE, average
 from .baselines.ngrams import LONGEST, MOST_CHARACTERS, UNITS, NGrams
@@ -58,7 +58,7 @@ def text_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
     weights = None if baselines is None or not shares else baselines.class_weights
     output = "number" if targets.kind == "number" else "probabilities"
     names = [] if share == 1 or baselines is None else [*baselines.shares_of(targets)]
-    by = [*([f"cell {classifier.find_cell().name}"] if share else []), *names]
+    by = [*([f"cell {cell_names(classifier)}"] if share else []), *names]
     return StepModel(
         recording=network,
         spelling=spelling,
