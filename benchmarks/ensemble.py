@@ -77,7 +77,9 @@ def row(name: str, found: dict[str, Any]) -> str:
         losses = f"{ensemble['single']:.4g}, {ensemble['loss']:.4g} ± {ensemble['error']:.2g}"
     first, second = [key for key in found["single"] if key != "plain"]
     each = [
-        f"{found['single'][key]:.4g}, {found['averaged'][key]:.4g}" if ensemble["kept"] else f"{found['single'][key]:.4g}"
+        f"{found['single'][key]:.4g}, {found['averaged'][key]:.4g}"
+        if ensemble["kept"]
+        else f"{found['single'][key]:.4g}"
         for key in (first, second)
     ]
     members = f"{len(ensemble['shares'])} of {ensemble['tried']}" if ensemble["kept"] else "none kept"

@@ -85,6 +85,7 @@ def test_an_ensemble_is_kept_where_it_is_better_by_more_than_a_standard_error():
     own = {"shares": {3: 0.6, 7: 0.4}, "trial": 3, "tried": 9}
     kept = Ensemble(loss=0.5, single=0.53, error=0.02, **own)
     assert kept.is_kept
+    json.dumps(kept.document())
     assert kept.report().startswith("An ensemble of 2 of 9 trials is taken: 60% trial 3, 40% trial 7. On the half")
     within = Ensemble(loss=0.5, single=0.51, error=0.02, **own)
     assert not within.is_kept

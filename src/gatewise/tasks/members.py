@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..document import Share, read
 from ..errors import OptionError
+from ..runtime.network import Block
 from .document import cell_from, cells_of, options_of
-
-if TYPE_CHECKING:
-    from ..runtime.network import Block
-    from .estimator import Estimator
 
 MOST_MEMBERS = 5
 _ROUNDING = 1e-6  # by which shares may miss 1
@@ -37,13 +34,13 @@ class Member:
     options: Mapping[str, Any]
     sizes: Any
 
-    def of(self, model: Estimator) -> Estimator:
+    def of(self, model: Any) -> Any:
         """The model with this setting alone, as far as its architecture goes."""
         own = copy(model)
         vars(own).update(self.options, members_=(), sizing_=self.sizes)
         return own
 
-    def to_json(self, model: Estimator) -> dict[str, Any]:
+    def to_json(self, model: Any) -> dict[str, Any]:
         own = self.of(model)
         cells = cells_of(own.find_cell(), float(getattr(own, "zoneout", 0.0)))
         return {"share": self.share, "options": own.plain_options(), "sizes": vars(self.sizes), **cells}
@@ -60,7 +57,7 @@ class _Said:
     cell_without_zoneout: Mapping[str, Any] | None = None
 
 
-def members_of(document: Mapping[str, Any], kind: type[Estimator], sizes: Any) -> tuple[Member, ...]:
+def members_of(document: Mapping[str, Any], kind: Any, sizes: Any) -> tuple[Member, ...]:
     """Those of a model file; () if it is of one setting.
 
     Args:
@@ -96,15 +93,18 @@ def cannot(what: str) -> OptionError:
     )
 
 
-def cell_names(model: Estimator) -> str:
+def cell_names(model: Any) -> str:
     """Of all its settings: "lstm", or "lstm and gru"."""
     names = [member.of(model).find_cell().name for member in model.members_] or [model.find_cell().name]
     return " and ".join(dict.fromkeys(names))
 
 
-def blueprint(model: Estimator) -> Block:
+def blueprint(model: Any) -> Block:
     """What the network of a model is made of, be it of one setting or of several."""
     members: Sequence[Member] = model.members_
     if not members:
-        return model._architecture()
-    return model._together([member.of(model)._architecture() for member in members], [own.share for own in members])
+        found: Block = model._architecture()
+    else:
+        each = [member.of(model)._architecture() for member in members]
+        found = model._together(each, [member.share for member in members])
+    return found

@@ -114,7 +114,7 @@ def choose(
     together, known = judge.losses(average, False)  # type: ignore[arg-type]
     alone, _ = judge.losses(judge.half(False), False)
     blocks = judge.halves.blocks[~judge.halves.first]
-    error = standard_error(alone - together, blocks) * len(known) / max(known.sum(), 1)
+    error = float(standard_error(alone - together, blocks) * len(known) / max(known.sum(), 1))
     ensemble = Ensemble(shares, _mean(together, known), _mean(alone, known), error, single.number, len(found))
     return ensemble, [Part(share, answers[number]) for number, share in shares.items()]
 

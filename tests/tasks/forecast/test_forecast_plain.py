@@ -7,6 +7,7 @@ from forecast_kit import sequences, wave
 
 from gatewise.data.sequences import Column
 from gatewise.errors import OptionError
+from gatewise.metrics.comparison import standard_error
 from gatewise.metrics.forecasting import Forecast
 from gatewise.tasks.baselines import by_losses
 from gatewise.tasks.forecast import estimator
