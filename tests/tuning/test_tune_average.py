@@ -11,8 +11,11 @@ import gatewise
 from gatewise.bundle import load, save
 from gatewise.cli import main
 from gatewise.errors import ModelFileError, OptionError
-from gatewise.tasks.averaging import Part, answered, keep_together
+from gatewise.tasks import averaging
+from gatewise.tasks.averaging import answered, keep_together
 from gatewise.tasks.fitting import Trial
+from gatewise.tasks.forecast.batches import halves_of
+from gatewise.tasks.forecast.split import Part
 from gatewise.tasks.prepared import Halves
 from gatewise.tuning import ensemble
 from gatewise.tuning.ensemble import Ensemble, greedy
@@ -108,6 +111,16 @@ def test_blocks_are_not_divided_among_the_halves():
     assert not Halves.drawn(np.array([0, 1, 2]), 0).are_possible
 
 
+def test_few_series_are_halved_in_time_and_many_by_series():
+    few = halves_of(Part(np.array([100, 300]), np.array([25, 25])), 6, 0)
+    assert few.first.tolist() == 2 * [*12 * [True], *13 * [False]]  # of each series, where its third block begins
+    many = halves_of(Part(np.arange(10) * 50, np.full(10, 4)), 2, 0)
+    by_series = many.first.reshape(10, 4)
+    assert (by_series == by_series[:, :1]).all()
+    assert many.first.sum() == 20
+    assert len(np.unique(many.blocks)) == 20
+
+
 # One model of two networks.
 
 
@@ -138,7 +151,7 @@ def averaged(kind, options, data, folder):
         )
         found.append(own.fit_as(partial(answered, own, trial=trial), *data))
     model, path = kind(**options, **SETTINGS[0]), folder / "average.gatewise"
-    parts = [Part(share, own) for share, own in zip(SHARES, found, strict=True)]
+    parts = [averaging.Part(share, own) for share, own in zip(SHARES, found, strict=True)]
     model.fit_as(
         partial(keep_together, model, parts=parts, output=path, tell=lambda line: None, about={"tried": 2}), *data
     )

@@ -20,7 +20,7 @@ from .points import next_point
 from .records import DEFAULT, FAILED, FINISHED, PAUSED, REPEAT, RUNNING, SEARCH, SECOND, Record, Records
 from .report import rungs_text
 from .rungs import is_at
-from .selection import MOST_CANDIDATES, REPEATS, candidates, default_of, finalists
+from .selection import REPEATS, candidates, default_of, finalists
 from .space import RATE, Setting, Space
 from .trials import Fit, Pace, Standing, drop_checkpoint
 
@@ -151,11 +151,12 @@ class Search:
             repeats = best.seconds * missing + default.seconds * _missing(default, records)
             least = best.seconds if missing == REPEATS else 0.0
         reserved = max(least, min(repeats / self.limits.workers, _MOST_RESERVED * self.limits.seconds))
-        return self.left - reserved - self._closing(default)
+        return self.left - reserved - self._closing(default, records)
 
-    def _closing(self, default: Record) -> float:
+    def _closing(self, default: Record, records: Sequence[Record]) -> float:
         """Seconds that loading and measuring the found model takes, about: as it was found out of the default."""
-        reading = self._preparing * (MOST_CANDIDATES + 2 if self.ensemble else 1)  # each of them reads the data anew
+        again = len(candidates(records)) if self.ensemble else 0  # each of them reads the data anew
+        reading = self._preparing * (1 + again)
         return reading + (_MEASURING * default.seconds if default.closing is None else default.closing)
 
     # Which trial is next
@@ -234,7 +235,7 @@ class Search:
             for kind, own, seed in wanted:
                 default = default_of(records)
                 assert default is not None
-                if own.seconds <= self.left - self._closing(default):
+                if own.seconds <= self.left - self._closing(default, records):
                     number = self.records.add(kind, own.setting, seed)
                     if number is not None:
                         return number
