@@ -229,6 +229,19 @@ def test_a_stream_ends_with_what_the_whole_sequence_gets(classifiers):
     np.testing.assert_allclose([*last["probabilities"].values()], read.predict_proba(x[:1])[0], atol=1e-6)
 
 
+def test_a_stream_of_a_forecaster_says_what_the_whole_series_gets(forecasters):
+    _, path, _ = forecasters
+    read, values = gatewise.load(path), series()[0]
+    streams = read.streams()
+    stream = streams.open()
+    for piece in (values[:50], values[50:]):
+        answer = streams.push({stream: piece[:, None]})[stream]
+    [table] = read.predictions(values[None])
+    for name, column in answer.items():
+        if name in table and name != "step":
+            np.testing.assert_allclose(column, table[name], rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["classifiers", "forecasters"])
 def test_what_else_takes_it(kind, request, tmp_path, capsys):
     _, path, _ = request.getfixturevalue(kind)
@@ -335,16 +348,27 @@ def test_a_study_that_was_begun_without_it_is_another_one(tmp_path):
         gatewise.tune("classify", *drawn(), average=True, **how, **SEARCHED)
 
 
-def test_without_a_gain_the_single_setting_is_kept_and_that_is_said(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_command_keeps_the_single_setting_or_the_ensemble_and_says_which(kept, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Ensemble, "is_kept", property(lambda self: False))
-    np.savetxt("waves.csv", np.stack([np.arange(110), series()[0]], 1), delimiter=",", header="t,v", comments="")
+    monkeypatch.setattr(ensemble, "greedy", lambda outputs, loss: np.array([1, 1]))
+    monkeypatch.setattr(Ensemble, "is_kept", property(lambda self: kept))
+    wave = np.sin(np.arange(400) / 3) + np.random.default_rng(0).normal(0, 0.2, 400)
+    np.savetxt("waves.csv", np.stack([np.arange(400), wave], 1), delimiter=",", header="t,v", comments="")
     options = ["--horizon", "3", "--context-length", "8", "--epochs", "1", "--hidden-size", "4"]
-    command = ["tune", "forecast", "waves.csv", "--target", "v", "--trials", "2", "--average", *options, "--json"]
-    assert main(command) == 0
+    command = ["tune", "forecast", "waves.csv", "--target", "v", "--trials", "2", "--average", *options]
+    assert main([*command, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert not printed["ensemble"]["kept"]
-    assert "members" not in load("waves.gatewise").document
+    assert printed["ensemble"]["kept"] == kept
+    assert printed["ensemble"]["shares"] == [{"trial": 0, "share": 0.5}, {"trial": 1, "share": 0.5}]
+    assert ("members" in load("waves.gatewise").document) == kept
+    assert main([*command, "--force"]) == 0
+    said = capsys.readouterr().out
+    assert ("The single setting: gatewise fit" in said) == kept
+    assert ("The same model: gatewise fit" in said) != kept
+    for verb in ("evaluate", "predict"):
+        assert main([verb, "waves.gatewise", "waves.csv"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > 3
 
 
 @pytest.mark.parametrize(
