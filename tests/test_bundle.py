@@ -142,7 +142,7 @@ def test_a_model_without_a_digest_is_refused(path):
 
 def test_a_newer_format_is_refused_before_anything_else(path):
     save_file(TENSORS, path, metadata={"gatewise": '{"format": 7}'})
-    said = "written by a newer Gatewise (format 7, this one reads up to 2). Upgrade: pip install -U gatewise"
+    said = "written by a newer Gatewise (format 7, this one reads up to 3). Upgrade: pip install -U gatewise"
     assert said in refusal(path)
     assert said in refusal(path, bundle.read_header)
 

@@ -30,8 +30,9 @@ from .files import atomic
 if TYPE_CHECKING:
     import numpy as np
 
-FORMAT = 2
-_PLAIN_FORMAT = 1  # of a file without "compressed": Gatewise could read it before it could compress
+FORMAT = 3  # of a file with "members": several settings of a search
+_COMPRESSED_FORMAT = 2  # of others with "compressed"
+_PLAIN_FORMAT = 1  # of files without either, which Gatewise could read before it knew them
 KEY = "gatewise"
 
 _BESIDE = ("plain.", "baselines.", "data.")  # names of tensors that are no weights begin so
@@ -168,6 +169,8 @@ def _content(
     """What a file holds, but for its digest."""
     body = {key: value for key, value in plain(document).items() if key != "sha256"} | {"format": _PLAIN_FORMAT}
     if body.get("compressed") is not None:
+        body["format"] = _COMPRESSED_FORMAT
+    if body.get("members") is not None:
         body["format"] = FORMAT
     return body, {name: _storable(name, tensor) for name, tensor in tensors.items()}
 

@@ -82,7 +82,8 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
         "torch",
     },
     "tuning": {
-        *("algebra", "cells", "bundle", "training", "tasks", "pages", "optuna", "sqlalchemy", "torch", "numpy", "rich"),
+        *("algebra", "cells", "metrics", "bundle", "training", "tasks", "pages", "numpy"),
+        *("optuna", "sqlalchemy", "torch", "rich"),
     },
     "cli": None,  # anything, inside functions; see test_light_start.py
     "__main__": None,
@@ -90,7 +91,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
 }
 
 # Torch by file name: what learns may import it at the top, what measures inside functions, what serves never.
-LEARNS = {"network", "batches", "losses", "fitting", "budgeting", "prepared", "lbfgs", "decoder_network"}
+LEARNS = {"network", "batches", "losses", "fitting", "averaging", "budgeting", "prepared", "lbfgs", "decoder_network"}
 MEASURES = {"estimator", "evaluation", "baselines"}
 NEEDS_TORCH = {
     "ranks",

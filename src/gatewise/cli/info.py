@@ -266,6 +266,8 @@ def _headline(key: str, value: Any, task: Any) -> Any:
 
         with suppress(GatewiseError):
             return described([layer_of(layer, "layers") for layer in value])
+    if key == "members" and isinstance(value, list):
+        return _members(value)
     if not isinstance(value, Mapping):
         return value
     if key in ("frequency", "schema"):
@@ -285,6 +287,19 @@ def _headline(key: str, value: Any, task: Any) -> Any:
         usual = _defaults(task)
         return {name: option for name, option in value.items() if option is not None and option != usual.get(name)}
     return value
+
+
+def _members(listed: list[Any]) -> str:
+    """75% hidden size 64, 25% hidden size 32: each with the options in which it differs from another."""
+    own = [member if isinstance(member, Mapping) else {} for member in listed]
+    options = [found if isinstance(found := member.get("options"), Mapping) else {} for member in own]
+    first = options[0] if options else {}
+    differing = [name for name in first if any(one.get(name) != first[name] for one in options)]
+    said = [" ".join(f"{_words(name)} {_brief(one.get(name))}" for name in differing) for one in options]
+    return ", ".join(
+        f"{share:.0%} {text}".strip() if isinstance(share := member.get("share"), float) else text
+        for member, text in zip(own, said, strict=True)
+    )
 
 
 def _defaults(task: Any) -> dict[str, Any]:

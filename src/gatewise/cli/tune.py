@@ -59,6 +59,18 @@ _OURS = {  # options that the command of every task has -> annotation and defaul
         ],
         None,
     ),
+    "average": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--average",
+                help="Average the networks of several trials, if that is better on validation data that did not choose "
+                "them (classify, forecast).",
+                rich_help_panel=_SEARCH,
+            ),
+        ],
+        False,
+    ),
     "storage": (
         Annotated[
             str | None,
@@ -164,6 +176,7 @@ def _tune(
     minutes: float | None,
     trials: int | None,
     search: Sequence[str] | None,
+    average: bool,
     storage: str | None,
     workers: int,
     dry: bool,
@@ -207,7 +220,9 @@ def _tune(
     again = partial(_fit_command, command)
     kept = [_without_password(word) for word in command]  # in the study and its pages
 
-    tuning = Tuning.of(task, data, limits=limits, options=options, reading=reading, ranges=ranges, output=target)
+    tuning = Tuning.of(
+        task, data, limits=limits, options=options, reading=reading, ranges=ranges, output=target, average=average
+    )
     if dry:
         seconds = tuning.seconds_of_default()
         document = {"search": tuning.document["search"], "seconds_of_default": seconds}
@@ -236,12 +251,15 @@ def _tune(
     if table is not None:
         write_table(table, [columns(found.trials)])
     metrics = found.estimator_.metrics_
-    lines = [found.report(), f"The same model: {again(found.best_)}", found.estimator_.report(metrics)]
+    averaged = found.ensemble is not None and found.ensemble.is_kept
+    said = "The single setting" if averaged else "The same model"
+    lines = [found.report(), f"{said}: {again(found.best_)}", found.estimator_.report(metrics)]
     document = {
         "model": str(target),
         "options": found.best_,
         "default_kept": found.selection.keeps_default,
         "command": again(found.best_),
+        **({} if found.ensemble is None else {"ensemble": found.ensemble.document()}),
         "trials": found.trials,
         "metrics": metrics,
     }

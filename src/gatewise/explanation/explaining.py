@@ -16,6 +16,7 @@ from ..checks import whole
 from ..errors import MissingExtra, extras_named
 from ..tasks import load
 from ..tasks.estimator import Estimator
+from ..tasks.members import cannot
 from .attribution import METHODS, Found, attributed_together, attribution_of, occluded
 from .because import because
 from .changes import flip, interactions
@@ -97,6 +98,8 @@ def report_of(
     whole("row", row, 0)
     whole("seed", seed, 0)
     model._must_be_fitted()
+    if model.members_:
+        raise cannot("an explanation is of one")
     asked, name = question(model, data, row, ask, **reading)
     parts, found = _parts(asked, seed, units)
     with_torch = asked.differentiable is not None

@@ -15,7 +15,7 @@ from ..tasks.classify.estimator import Classifier
 from ..tasks.classify.inputs import Inputs, Text
 from ..tasks.classify.sizing import Sizing
 from ..tasks.classify.targets import Targets
-from ..tasks.estimator import cell_from
+from ..tasks.document import cell_from
 from ..tasks.options import names
 from ..tasks.sequential.texts import Tokens
 from .as_ours import numbered, special, stacked

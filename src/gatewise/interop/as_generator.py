@@ -12,7 +12,7 @@ from ..data.text.vocabulary import Characters, Vocabulary, Words
 from ..errors import OptionError
 from ..runtime.network import checked
 from ..runtime.sequential import Activation, Dense, Embedding, Layer, Recurrent
-from ..tasks.estimator import cell_from
+from ..tasks.document import cell_from
 from ..tasks.generate.estimator import Generator
 from ..tasks.generate.text.sizing import Sizing
 from ..tasks.sequential.texts import PADDING, Tokens

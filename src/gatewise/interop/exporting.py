@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import OptionError, extras_named
 from ..files import atomic
 from ..tasks import load
+from ..tasks.members import cannot
 from . import chain as chains
 from .as_chain import chain_of, chain_of_classifier
 from .as_ensemble import ensemble_of
@@ -82,6 +83,8 @@ def export_chain(model: str | os.PathLike[str], to: str, output: Path) -> Export
     if suffix not in writer.SUFFIXES:
         raise OptionError(f"'{output}' does not end in {' or '.join(writer.SUFFIXES)}, as files of {to} do")
     estimator = load(model)
+    if estimator.members_:
+        raise cannot(f"a file of {to} holds one; onnx, c and html hold several")
     estimator.compressed_ = None  # what is exported multiplies floats, whatever the file holds
     if target.ensembles and estimator.task == "classify" and chain_of_classifier(estimator, target.masks) is None:
         return _export_ensemble(estimator, target, output)

@@ -11,8 +11,11 @@ from typing import Any, TypedDict, TypeVar, get_type_hints
 
 import numpy as np
 
+from .. import cells
+from ..algebra import Cell
 from ..document import read
 from ..errors import ModelFileError
+from ..runtime.network import outside_training
 from .fields import Options, renamed
 
 D = TypeVar("D")
@@ -21,6 +24,7 @@ T = TypeVar("T")
 # Keys that are read by `Estimator.load`, whatever the task.
 _COMMON = (
     *("format", "sha256", "task", "cell", "cell_without_zoneout", "options", "schema", "training", "compressed"),
+    "members",
 )
 
 
@@ -64,6 +68,22 @@ def options_of(document: Mapping[str, Any], options: type[Options]) -> dict[str,
     if unknown := given.keys() - types.keys():
         raise ModelFileError(f"options has a key {min(unknown)!r:.60}, which is no option")
     return {name: read(types[name], value, f"options.{name}") for name, value in given.items()}
+
+
+def cell_from(document: Mapping[str, Any]) -> str | Cell:
+    """The option `cell` of a model: the name of one of ours, or a cell of the user's own."""
+    cell = Cell.from_json(document.get("cell_without_zoneout", document["cell"]))
+    ours = cell.name in cells.NAMES and cells.find(cell.name).equations == cell.equations
+    return cell.name if ours else cell
+
+
+def cells_of(cell: Cell, zoneout: float) -> dict[str, Any]:
+    """For a model's document: the cell that runs outside training and, if zoneout makes it another one than was asked
+    for, that one too."""
+    runs = outside_training(cell, zoneout)
+    if runs.equations == cell.equations:
+        return {"cell": cell.to_json()}
+    return {"cell": runs.to_json(), "cell_without_zoneout": cell.to_json()}
 
 
 def taken(tensors: dict[str, Any], prefix: str, shapes: Mapping[str, tuple[int | None, ...]]) -> dict[str, np.ndarray]:

@@ -11,22 +11,22 @@ from copy import copy
 from dataclasses import asdict, fields
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_type_hints
 
 import numpy as np
 
-from .. import bundle, cells
+from .. import bundle
 from ..algebra import Cell
 from ..compression import Compressed, compressed, packed
 from ..data.tables.schema import Schema
 from ..document import read
 from ..errors import ModelFileError, NotFittedError, OptionError, extras_named, suggest
 from ..runtime.layers import KITS, network_of
-from ..runtime.network import outside_training
 from ..runtime.streams import Live, Streams
 from ..terminal import shown
-from .document import Provenance, TrainedOn, options_of, read_sized, weights_of
+from .document import Provenance, TrainedOn, cell_from, cells_of, options_of, read_sized, weights_of
 from .fields import document_of, refuse_old_name
+from .members import Member, blueprint, cell_names, members_of
 from .options import RATE, CommonOptions, names
 from .verdict import sentence
 
@@ -60,6 +60,7 @@ class Estimator(CommonOptions, ABC):
         history_: Lists of one length, with a value for each validation: "loss" and "val_loss" (what they are is in
             `provenance_["loss"]`), "epoch", "step" and "learning_rate". Empty for models of before.
         advice_: What is wrong with the training, if it was watched.
+        members_: The settings whose networks are averaged, if `tune` made it of several; else ().
     """
 
     task: ClassVar[str]  # its name on the command line and in model files
@@ -81,6 +82,7 @@ class Estimator(CommonOptions, ABC):
     schema_: Schema | None = None  # how the table was read that it learned from
     history_: dict[str, list[float]]
     advice_: list[Advice]  # of a training that was watched
+    members_: tuple[Member, ...] = ()
     provenance_: dict[str, Any]  # how the model came about: data, seed, versions, metrics
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -164,6 +166,10 @@ class Estimator(CommonOptions, ABC):
     def _architecture(self) -> Block:
         """What the network is made of."""
 
+    def _together(self, networks: Sequence[Block], shares: Sequence[float]) -> Block:
+        """Networks of several settings as one, which predicts their average by these shares."""
+        raise ModelFileError(f"the networks of the task '{self.task}' are not averaged")
+
     @abstractmethod
     def _build(self) -> nn.Module:
         """The network before training."""
@@ -179,20 +185,15 @@ class Estimator(CommonOptions, ABC):
         else:
             version = id(self.model_), [tensor._version for tensor in self.model_.state_dict().values()]
         if self._made is None or self._made[0] != version:
-            self._made = version, network_of(self._architecture(), self._weights(), KITS[self._precision])
+            self._made = version, network_of(blueprint(self), self._weights(), KITS[self._precision])
         return self._made[1]
 
     _read_weights: dict[str, np.ndarray]  # of a model file, until `model_` is made of them
     _made: tuple[Any, Any] | None = None  # what `_net` was last made of, and it itself
 
     def _cells(self) -> dict[str, Any]:
-        """For the model's document: the cell that runs outside training and, if zoneout makes it another one than was
-        asked for, that one too."""
-        cell = self.find_cell()
-        runs = cell if self._net is None else outside_training(cell, float(getattr(self, "zoneout", 0.0)))
-        if runs.equations == cell.equations:
-            return {"cell": cell.to_json()}
-        return {"cell": runs.to_json(), "cell_without_zoneout": cell.to_json()}
+        """See `cells_of`."""
+        return cells_of(self.find_cell(), 0.0 if self._net is None else float(getattr(self, "zoneout", 0.0)))
 
     @property
     def _precision(self) -> Precision:
@@ -210,7 +211,9 @@ class Estimator(CommonOptions, ABC):
         """`model_` of what was read from a model file."""
         import torch
 
-        model = self._build()
+        from .network import Network
+
+        model = Network(blueprint(self)) if self.members_ else self._build()
         model.load_state_dict({name: torch.from_numpy(array) for name, array in self._read_weights.items()})
         self.model_ = model.eval()
         del self._read_weights
@@ -263,6 +266,7 @@ class Estimator(CommonOptions, ABC):
         """
         self.check()
         read(data, document["training"]["data"], "training.data")
+        self.members_ = members_of(document, type(self), get_type_hints(kind)["sizes"])
         return read_sized(document, kind, type(self))
 
     # Going on from a model; see `transfer`.
@@ -297,7 +301,7 @@ class Estimator(CommonOptions, ABC):
     @property
     def _tied(self) -> Mapping[str, str]:
         """Weights that are the same as another one -> that one. Model files hold only the latter."""
-        return self._architecture().tied
+        return blueprint(self).tied
 
     def _tensors(self) -> dict[str, np.ndarray]:
         weights = self._weights()
@@ -322,6 +326,7 @@ class Estimator(CommonOptions, ABC):
 
         self._begin_from(start_from, output)
         self._read_digest = self.compressed_ = None
+        self.members_ = ()
         if progress is None and verbose:
             progress = partial(choose, False)
         run = Run(output=output, resume=resume, progress=progress, watch=watch, started=started)
@@ -387,7 +392,7 @@ class Estimator(CommonOptions, ABC):
     def verdict(self, metrics: Mapping[str, Any]) -> str:
         """Whether the network earned its place in these metrics of `fit` or `evaluate`, as a sentence."""
         self._must_be_fitted()
-        name = self.find_cell().name
+        name = cell_names(self)
         network = name.upper() if name in ("lstm", "gru") else "network"
         return sentence(metrics, network, self.only == "plain")
 
@@ -488,6 +493,8 @@ class Estimator(CommonOptions, ABC):
     def _predicting_document(self) -> dict[str, Any]:
         """All of it that predicting needs, which is known while a model still learns."""
         document = {"task": self.task, **self._document(), "options": self.plain_options()}
+        if self.members_:
+            document["members"] = [member.to_json(self) for member in self.members_]
         document["schema"] = None if self.schema_ is None else asdict(self.schema_)
         if self.compressed_ is not None:
             document["compressed"] = asdict(self.compressed_)
@@ -521,13 +528,6 @@ class Estimator(CommonOptions, ABC):
                 f"'{path}' is incomplete or contradicts itself ({reason:.400}). Train it again."
             ) from error
         return self
-
-
-def cell_from(document: Mapping[str, Any]) -> str | Cell:
-    """The option `cell` of a model: the name of one of ours, or a cell of the user's own."""
-    cell = Cell.from_json(document.get("cell_without_zoneout", document["cell"]))
-    ours = cell.name in cells.NAMES and cells.find(cell.name).equations == cell.equations
-    return cell.name if ours else cell
 
 
 def _are_one(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy as np
+
 if TYPE_CHECKING:
     from ..algebra import Cell
     from ..training import Batches, Outcome, Plan, Trainable
@@ -59,6 +61,31 @@ def restoring(estimator: Fittable) -> Callable[[], None]:
     return restore
 
 
+@dataclass(frozen=True)
+class Halves:
+    """How validation data are halved, so that one half can judge what was chosen by the other.
+
+    Attributes:
+        blocks: (N,) a number of each item, in the order of validation; those of one number are not independent.
+        first: (N,) whether an item belongs to the half that chooses. Items of one block belong to one half.
+    """
+
+    blocks: np.ndarray
+    first: np.ndarray
+
+    @classmethod
+    def drawn(cls, blocks: np.ndarray, seed: int) -> Halves:
+        """Half of the blocks, at random."""
+        names, number = np.unique(blocks, return_inverse=True)
+        order = np.random.default_rng([seed, 11]).permutation(len(names))
+        return cls(blocks, order[number] < (len(names) + 1) // 2)
+
+    @property
+    def are_possible(self) -> bool:
+        """Whether each half has two blocks, without which nothing tells an advantage from chance."""
+        return all(len(np.unique(self.blocks[half])) >= 2 for half in (self.first, ~self.first))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """What a task hands over once its data are read, split, encoded and sized.
@@ -80,6 +107,7 @@ class Prepared:
         on_evaluation: See `training.train`.
         again: Steps that `measure` trains for each step of training.
         pretrained: What embeddings begin as, if not as random numbers.
+        halves: Of the validation data, if networks can be averaged, see `averaging`.
     """
 
     build: Callable[[], Trainable]
@@ -100,3 +128,4 @@ class Prepared:
     settle: Callable[[], None] = lambda: None
     again: float = 0.0
     pretrained: Pretrained | None = None
+    halves: Halves | None = None

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import OptionError
 from ..runtime.recorder import Recorder, Symbol
+from .members import blueprint
 
 Array = np.ndarray
 Rounding = Callable[[Array], Array]
@@ -24,7 +25,7 @@ def rounded_network(estimator: Any, rounded: Rounding, recorder: Recorder) -> An
         raise OptionError("it was made with --only plain and has no network, which is what is exported")
     weights = with_rounded(estimator._read_weights, rounded)
     estimator._read_weights = weights
-    return recorder.net(estimator._architecture(), weights)
+    return recorder.net(blueprint(estimator), weights)
 
 
 def with_rounded(weights: Mapping[str, Array], rounded: Rounding) -> dict[str, Array]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..errors import NotFittedError, OptionError, suggest
 from ..runtime.network import Recurrent, place_of
+from .members import cannot
 
 Names = Sequence[Hashable]
 Axes = Mapping[str, Mapping[int, Names]]  # tensor -> axis -> what its places are
@@ -73,6 +74,8 @@ class Start:
             raise OptionError(
                 f"'{name}' is a model of the task '{model.task}'; {estimator.task} goes on from {' or '.join(possible)}"
             )
+        if model.members_:
+            raise cannot("training goes on from one alone")
         if model.compressed_ is not None:
             raise OptionError(
                 f"'{name}' is compressed, and training does not go on from rounded weights. "

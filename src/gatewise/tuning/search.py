@@ -20,7 +20,7 @@ from .points import next_point
 from .records import DEFAULT, FAILED, FINISHED, PAUSED, REPEAT, RUNNING, SEARCH, SECOND, Record, Records
 from .report import rungs_text
 from .rungs import is_at
-from .selection import REPEATS, default_of, finalists
+from .selection import REPEATS, candidates, default_of, finalists
 from .space import RATE, Setting, Space
 from .trials import Fit, Pace, Standing, drop_checkpoint
 
@@ -86,6 +86,7 @@ class Search:
     Args:
         preparing: Seconds that reading the data takes.
         began: On the clock, when this process began.
+        ensemble: Whether trials that an ensemble may have as members keep their weights.
     """
 
     def __init__(
@@ -98,10 +99,11 @@ class Search:
         preparing: float,
         *,
         began: float,
+        ensemble: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.fit, self.space, self.records, self.limits, self.told = fit, space, records, limits, told
-        self.seed = int(fit.estimator.seed)
+        self.seed, self.ensemble = int(fit.estimator.seed), ensemble
         self._preparing, self._clock = preparing, clock
         self._pace = Pace()  # of the default
         self._converged = False
@@ -149,11 +151,13 @@ class Search:
             repeats = best.seconds * missing + default.seconds * _missing(default, records)
             least = best.seconds if missing == REPEATS else 0.0
         reserved = max(least, min(repeats / self.limits.workers, _MOST_RESERVED * self.limits.seconds))
-        return self.left - reserved - self._closing(default)
+        return self.left - reserved - self._closing(default, records)
 
-    def _closing(self, default: Record) -> float:
+    def _closing(self, default: Record, records: Sequence[Record]) -> float:
         """Seconds that loading and measuring the found model takes, about: as it was found out of the default."""
-        return self._preparing + (_MEASURING * default.seconds if default.closing is None else default.closing)
+        again = len(candidates(records)) if self.ensemble else 0  # each of them reads the data anew
+        reading = self._preparing * (1 + again)
+        return reading + (_MEASURING * default.seconds if default.closing is None else default.closing)
 
     # Which trial is next
 
@@ -231,7 +235,7 @@ class Search:
             for kind, own, seed in wanted:
                 default = default_of(records)
                 assert default is not None
-                if own.seconds <= self.left - self._closing(default):
+                if own.seconds <= self.left - self._closing(default, records):
                     number = self.records.add(kind, own.setting, seed)
                     if number is not None:
                         return number
@@ -314,6 +318,8 @@ class Search:
         """Remove checkpoints that nothing goes on from: of finished trials, all but the best and the default's."""
         records = self.records.all()
         kept = {own.number for own in [*finalists(records), *filter(None, [default_of(records)])]}
+        if self.ensemble:
+            kept |= {own.number for own in candidates(records)}
         for own in records:
             if own.state in (FINISHED, FAILED) and own.number not in kept:
                 drop_checkpoint(self.records.folder(own.number))

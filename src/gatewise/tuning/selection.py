@@ -17,6 +17,7 @@ from .records import DEFAULT, FAILED, SEARCH, Record
 
 FINALISTS = 3  # settings that are repeated
 REPEATS = 2  # other seeds of each
+MOST_CANDIDATES = 16  # trials of which an ensemble is chosen, beside the default
 _DOUBT = 0.1  # how often chance alone may choose another setting than the default
 _DRAWS = 100_000  # of Student's t, by which the margin is found
 
@@ -83,6 +84,14 @@ def finalists(records: Sequence[Record]) -> list[Record]:
 
 def default_of(records: Sequence[Record]) -> Record | None:
     return next((own for own in records if own.kind == DEFAULT), None)
+
+
+def candidates(records: Sequence[Record]) -> list[Record]:
+    """The trials that an ensemble may have as members, in their order: the best finished ones, whatever their seed, and
+    the default."""
+    finished = sorted((own for own in records if own.finished), key=lambda own: (own.score, own.number))
+    kept = [*finished[:MOST_CANDIDATES], *(own for own in finished[MOST_CANDIDATES:] if own.kind == DEFAULT)]
+    return sorted(kept, key=lambda own: own.number)
 
 
 def repeats_of(record: Record, records: Sequence[Record]) -> list[Record]:

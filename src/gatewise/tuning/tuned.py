@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import bundle
 from ..bundle import checkpoint_of, metrics_of
@@ -17,6 +18,8 @@ from ..checks import number, whole
 from ..errors import DataError, OptionError, suggest
 from ..files import TemporaryFolder, atomic, only_run
 from ..tasks import TASKS, find
+from .ensemble import Ensemble
+from .ensemble import choose as choose_ensemble
 from .page import Drawn
 from .progress import choose
 from .records import DEFAULT, Record, Records
@@ -28,8 +31,12 @@ from .storage import Storage, opened
 from .table import Row, rows
 from .trials import MODEL, Fit, Pace, Standing, known_of, run
 
+if TYPE_CHECKING:
+    from ..tasks.averaging import Part
+
 MINUTES = 30.0
 _HOLD_OUT = "Give more data, a larger validation share (--split 0.6,0.2,0.2), or data of their own to validate on"
+_DIRECT = " that forecast all steps at once (mode='direct')"
 _ROUGHLY = 2.0  # times the time that there is: a default that takes more by its first steps is not begun
 
 
@@ -44,6 +51,7 @@ class Tuned:
         selection: Why these were taken.
         space: What was searched.
         records: The trials.
+        ensemble: With `average=True`, what was chosen; `estimator_` averages its members if it is kept.
     """
 
     best_: dict[str, Any]
@@ -52,10 +60,13 @@ class Tuned:
     selection: Selection
     space: Space
     records: list[Record]
+    ensemble: Ensemble | None = None
 
     def report(self) -> str:
         """The best trials and what was found, as text."""
         text = [counts_text(self.records), trials_text(self.space, self.records), verdict(self.selection)]
+        if self.ensemble is not None:
+            text.append(self.ensemble.report())
         return "\n\n".join(text)
 
 
@@ -66,6 +77,7 @@ class Tuning:
     Attributes:
         document: What the study is of, as plain JSON; only such a study is gone on with.
         preparing: Seconds that reading and preparing the data took.
+        average: Whether an ensemble of the trials is looked for.
     """
 
     fit: Fit
@@ -73,6 +85,7 @@ class Tuning:
     document: dict[str, Any]
     limits: Limits
     preparing: float
+    average: bool = False
 
     @classmethod
     def of(
@@ -86,6 +99,7 @@ class Tuning:
         reading: Mapping[str, Any],
         ranges: Mapping[str, str],
         output: str | os.PathLike[str] | None = None,
+        average: bool = False,
     ) -> Tuning:
         """Read the data, and find out what is searched. Raises as `tune` does."""
         from ..training import load_driver
@@ -103,6 +117,11 @@ class Tuning:
                 "a search compares settings on validation data, and none are held out here"
                 + (f": {prepared.too_few}" if prepared.too_few else f". {_HOLD_OUT}")
             )
+        if average and prepared.halves is None:
+            raise OptionError(
+                f"average: networks of the task '{task}'{_DIRECT if task == 'forecast' else ''} are not averaged, "
+                f"only those of classify and of forecast{'' if task == 'forecast' else _DIRECT}. Leave it out"
+            )
         if limits.seconds is not None and needed is not None and needed > _ROUGHLY * limits.seconds:
             raise TooShort(limits.seconds, needed)
         if fixed := sorted(looked.settled.intersection(ranges)):
@@ -118,7 +137,9 @@ class Tuning:
             "threads": looked.threads,
             "version": version("gatewise"),
         }
-        return cls(replace(fit, known=known), space, document, limits, preparing)
+        if average:  # by which weights are kept that other studies remove
+            document["average"] = True
+        return cls(replace(fit, known=known), space, document, limits, preparing, average)
 
     def seconds_of_default(self) -> float:
         """How long the default takes, by its first steps. Nothing is kept."""
@@ -154,20 +175,30 @@ class Tuning:
         found = records.all()
         selection = select(found)
         options = self.space.options(selection.chosen.setting)
+        ensemble, parts = None, list["Part"]()
+        if self.average:
+            ensemble, parts = choose_ensemble(self.fit, self.space, records, selection.chosen, told.note)
         with TemporaryFolder("tuned") as folder:
             # Elsewhere than `output`, where what an interrupt leaves would keep the same command from going on.
             fitted = Path(folder, MODEL)
-            estimator = self._fitted(options, records.folder(selection.chosen.number) / MODEL, fitted)
+            if ensemble is not None and ensemble.is_kept:
+                estimator = self._averaged(parts, ensemble, fitted, told)
+            else:
+                estimator = self._fitted(options, records.folder(selection.chosen.number) / MODEL, fitted)
             if output is not None:
                 _put(fitted, Path(output))
-        return Tuned(options, estimator, rows(self.space, found), selection, self.space, found)
+        return Tuned(options, estimator, rows(self.space, found), selection, self.space, found, ensemble)
 
     def search(self, storage: Storage, told: Told, *, began: float) -> Records:
         """Run trials until the limits are reached."""
         records = Records(storage)
         try:
             with storage.failures_told():
-                Search(self.fit, self.space, records, self.limits, told, self.preparing, began=began).run()
+                Search(
+                    *(self.fit, self.space, records, self.limits, told, self.preparing),
+                    began=began,
+                    ensemble=self.average,
+                ).run()
         except TooShort:
             storage.forget()
             raise
@@ -185,6 +216,16 @@ class Tuning:
             raise KeyboardInterrupt
         return estimator
 
+    def _averaged(self, parts: Sequence[Part], ensemble: Ensemble, target: Path, told: Told) -> Any:
+        """One model of the ensemble's members."""
+        from ..tasks.averaging import keep_together
+
+        first = parts[0].trained.estimator
+        estimator = type(first)(**first.get_params())
+        keep = partial(keep_together, estimator, parts=parts, output=target, tell=told.note, about=ensemble.document())
+        estimator.fit_as(keep, self.fit.data, self.fit.y, **self.fit.reading)
+        return estimator
+
 
 def tune(
     task: str,
@@ -199,6 +240,7 @@ def tune(
     page: str | os.PathLike[str] | None = None,
     start_from: Any = None,
     reading: Mapping[str, Any] | None = None,
+    average: bool = False,
     verbose: int = 0,
     **options: Any,
 ) -> Tuned:
@@ -219,6 +261,8 @@ def tune(
         start_from: Model file or fitted estimator that every trial goes on from, as in `fit`; its sizes are not
             searched.
         reading: Further arguments of `fit`, such as `query` and `validation`.
+        average: Whether to average the networks of several trials, where that is better on validation data that did
+            not choose them; of classify and forecast.
         verbose: 1 shows progress on standard error.
         options: Of the task's estimator. They are the same for all trials.
 
@@ -243,6 +287,7 @@ def tune(
         reading={**(reading or {}), "start_from": start_from},
         ranges=search or {},
         output=output,
+        average=average,
     )
     with TemporaryFolder("tune") as folder:
         name = "study" if output is None else Path(output).stem
@@ -257,6 +302,9 @@ def _put(fitted: Path, output: Path) -> None:
     """Copy a model and its history to where they were asked for."""
     with only_run(output):  # nobody else writes there
         for source, target in ((metrics_of(fitted), metrics_of(output)), (fitted, output)):
+            if not source.exists():  # an ensemble has no history of its own
+                target.unlink(missing_ok=True)
+                continue
             with atomic(target) as temporary:
                 shutil.copyfile(source, temporary)
         checkpoint_of(output).unlink(missing_ok=True)  # of another training, which this model takes the place of

@@ -7,6 +7,7 @@ from forecast_kit import sequences, wave
 
 from gatewise.data.sequences import Column
 from gatewise.errors import OptionError
+from gatewise.metrics.comparison import standard_error
 from gatewise.metrics.forecasting import Forecast
 from gatewise.tasks.baselines import by_losses
 from gatewise.tasks.forecast import estimator
@@ -21,7 +22,7 @@ from gatewise.tasks.forecast.baselines.plain import (
     WITH_COVARIATES,
     Plain,
 )
-from gatewise.tasks.forecast.baselines.shares import losses_of, shares_of, standard_error, without_small
+from gatewise.tasks.forecast.baselines.shares import losses_of, shares_of, without_small
 from gatewise.tasks.forecast.baselines.smoothing import holt_winters, theta
 from gatewise.tasks.forecast.blend import SHARES, chosen_share, own_shares
 from gatewise.tasks.forecast.estimator import Forecaster

@@ -51,7 +51,21 @@ def architecture(inputs: Inputs, shape: Shape, *, outputs: int, kind: str, membe
         kind: Of the target: "category", "labels" or "number".
         members: How many.
     """
-    return Block({"members": Repeated(_member(inputs, shape, outputs), members), "kind": kind})
+    networks = Repeated(_member(inputs, shape, outputs), members)
+    return Block({"members": networks, "kind": kind, "each": members, "shares": None})
+
+
+def together(networks: Sequence[Block], shares: Sequence[float]) -> Block:
+    """Networks of several settings as one, which predicts their average by these shares."""
+    each = networks[0].parts["each"]
+    members = [network.parts["members"].part for network in networks for _ in range(each)]
+    return Block(
+        {
+            **networks[0].parts,
+            "members": members,
+            "shares": tuple(share / each for share in shares for _ in range(each)),
+        }
+    )
 
 
 def _member(inputs: Inputs, shape: Shape, outputs: int) -> Block:
@@ -116,12 +130,24 @@ def forward(net: Any, batch: Mapping[str, Any]) -> Any:
     return average(net, [member_scores(member, batch) for member in net.members])
 
 
-def average(net: Any, scores: Sequence[Any]) -> Any:
-    """The same of the networks' scores, (B, outputs) each."""
-    stacked = net.ops.stack(scores)
-    if net.kind == "category":
-        return net.ops.softmax(stacked, -1).mean(0)
-    return net.ops.sigmoid(stacked).mean(0) if net.kind == "labels" else stacked.mean(0)
+def average(net: Any, scores: Sequence[Any], shares: Sequence[float] | None = None) -> Any:
+    """The same of the networks' scores, (B, outputs) each.
+
+    Args:
+        shares: Of each; if omitted those of the parts, where None are equal ones.
+    """
+    answers, shares = net.ops.stack(scores), net.shares if shares is None else shares
+    if net.kind != "number":
+        answers = net.ops.softmax(answers, -1) if net.kind == "category" else net.ops.sigmoid(answers)
+    if shares is None:
+        return answers.mean(0)
+    return sum(answers[number] * share for number, share in enumerate(shares))
+
+
+def of_fold(net: Any, fold: int) -> tuple[Sequence[Any], Sequence[float] | None]:
+    """The networks that left a fold out, one of each setting, and their shares."""
+    members = net.members[fold :: net.each]
+    return members, None if net.shares is None else [share * net.each for share in net.shares[fold :: net.each]]
 
 
 def member_scores(member: Any, batch: Mapping[str, Any]) -> Any:

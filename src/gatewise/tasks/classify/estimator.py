@@ -28,11 +28,12 @@ from ..announcement import listed
 from ..answers import Answer
 from ..document import taken
 from ..estimator import Estimator
+from ..members import blueprint
 from ..options import names
 from ..stress import Stressed
 from ..transfer import Axes
 from ..vectors import Pretrained
-from .architecture import Shape, architecture
+from .architecture import Shape, architecture, together
 from .baselines.method import Examples
 from .baselines.plain import METHODS, Baselines
 from .document import Data, Document
@@ -177,6 +178,7 @@ class Classifier(Estimator, ClassifyOptions):
         """
         from ..announcement import group_entry, parts_text
         from ..fitting import Prepared, plan_of
+        from ..prepared import Halves
         from .batches import InOrder, Shuffled
 
         targets = self.targets_
@@ -251,6 +253,7 @@ class Classifier(Estimator, ClassifyOptions):
             per_step=chosen.batch_size,
             validated=_validated(apart, folds),
             pretrained=pretrained,
+            halves=Halves.drawn(np.arange(len(rows)) if own is not None else parts.groups[rows], int(self.seed)),
         )
 
     def evaluate(
@@ -486,6 +489,9 @@ class Classifier(Estimator, ClassifyOptions):
         targets = self.targets_
         return architecture(self.inputs_, shape, outputs=targets.outputs, kind=targets.kind, members=chosen.ensemble)
 
+    def _together(self, networks: Sequence[Block], shares: Sequence[float]) -> Block:
+        return together(networks, shares)
+
     # The trained model.
 
     def streams(self) -> Streams:
@@ -578,7 +584,7 @@ class Classifier(Estimator, ClassifyOptions):
         if self.only == "plain":
             self.model_ = None
         else:
-            self._read_weights = checked(self._architecture(), tensors)
+            self._read_weights = checked(blueprint(self), tensors)
 
 
 def _validated(held_out: bool, folds: np.ndarray | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -77,14 +77,25 @@ class Ensemble(Network):
         return torch.stack(losses).mean()
 
     def validation_sums(self, batch: dict[str, Tensor]) -> tuple[Tensor, int]:
-        found = self.left_out(batch) if "fold" in batch else self(batch)
+        losses, _ = self.losses(self.outputs(batch), batch)
+        return losses.sum(), losses.numel()
+
+    # What averaging several networks asks for: `averaging.Averageable`.
+
+    judged_by = ("targets",)
+
+    def outputs(self, batch: dict[str, Tensor]) -> Tensor:
+        return self.left_out(batch) if "fold" in batch else self(batch)
+
+    def losses(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         targets = batch["targets"]
         if self.kind == "number":
-            return mse_loss(found[:, 0], targets, reduction="sum"), len(targets)
-        if self.kind == "labels":
-            return -torch.where(targets > 0, found, 1 - found).clamp_min(1e-7).log().sum(), targets.numel()
-        probabilities = found.gather(1, targets[:, None]).clamp_min(1e-7)
-        return -probabilities.log().sum(), len(targets)
+            found = mse_loss(outputs[:, 0], targets, reduction="none")
+        elif self.kind == "labels":
+            found = -torch.where(targets > 0, outputs, 1 - outputs).clamp_min(1e-7).log()
+        else:
+            found = -outputs.gather(1, targets[:, None]).clamp_min(1e-7).log()
+        return found, torch.ones_like(found)
 
     def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         """The mean, of which several ranks have parts that add up to it."""

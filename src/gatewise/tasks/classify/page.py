@@ -10,6 +10,7 @@ from ...errors import OptionError
 from ...runtime.network import Block
 from ...runtime.recorder import SEQUENCE, Recorder
 from ...runtime.recording import Examples, Recording, StepModel
+from ..members import blueprint, cell_names
 from ..stepwise import Rounding, rounded_network
 from .architecture import SPELLING_SIZE, average
 from .baselines.ngrams import LONGEST, MOST_CHARACTERS, UNITS, NGrams
@@ -57,7 +58,7 @@ def text_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
     weights = None if baselines is None or not shares else baselines.class_weights
     output = "number" if targets.kind == "number" else "probabilities"
     names = [] if share == 1 or baselines is None else [*baselines.shares_of(targets)]
-    by = [*([f"cell {classifier.find_cell().name}"] if share else []), *names]
+    by = [*([f"cell {cell_names(classifier)}"] if share else []), *names]
     return StepModel(
         recording=network,
         spelling=spelling,
@@ -95,7 +96,7 @@ def networks(classifier: Classifier, text: Text, rounded: Rounding) -> tuple[Rec
     """What the networks make of words and of what was made of their letters; and that."""
     recorder, letters = Recorder(), Recorder(prefix="letters_")
     net = rounded_network(classifier, rounded, recorder)
-    spellers = letters.net(classifier._architecture(), classifier._read_weights)
+    spellers = letters.net(blueprint(classifier), classifier._read_weights)
     batch: dict[str, Any] = {"words": recorder.token("words", len(text.words) + 2, 1, 1)}
     if text.tokens == "both":
         for number, member in enumerate(net.members):

@@ -16,7 +16,7 @@ from ...sharing import each
 from ..answers import Answer
 from ..options import names
 from ..sharding import names_of, predicted
-from .architecture import average, forward, member_scores
+from .architecture import average, forward, member_scores, of_fold
 from .baselines.plain import Baselines
 from .inputs import TOGETHER, Inputs
 from .options import ClassifyOptions
@@ -175,12 +175,14 @@ class Predictor:
             folds: (len(rows),) which one that is.
         """
         found = np.empty((len(rows), self.targets.outputs))
-        for number, member in enumerate(self.net.members):
-            own = folds == number
-            if own.any():
-                found[own] = self._computed(
-                    data, rows[own], lambda net, batch, member=member: average(net, [member_scores(member, batch)])
-                )
+        for fold in np.unique(folds):
+            members, shares = of_fold(self.net, int(fold))
+            own = folds == fold
+
+            def answer(net: Any, batch: Any, members: Any = members, shares: Any = shares) -> Any:
+                return average(net, [member_scores(member, batch) for member in members], shares)
+
+            found[own] = self._computed(data, rows[own], answer)
         return found
 
     @np.errstate(all="ignore")  # damaged weights show in what comes out

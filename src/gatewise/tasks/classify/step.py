@@ -12,6 +12,7 @@ from ...data.sequences import Column, Sequences, category_column, offsets_of
 from ...errors import OptionError
 from ...runtime.recorder import Recorder, Symbol
 from ...runtime.recording import Examples, StepModel
+from ..members import cell_names
 from ..stepwise import Count, Gathered, Rounding, rounded_network
 from .architecture import average
 from .baselines.plain import CONVOLUTIONS, NEIGHBOURS
@@ -92,7 +93,7 @@ def _way(classifier: Classifier, plain: Collection[str]) -> str:
 
 def _by(classifier: Classifier, net: Any, plain: Collection[str]) -> str:
     """What it consists of, for its title."""
-    parts = [*([f"cell {classifier.find_cell().name}"] if net is not None else []), *plain]
+    parts = [*([f"cell {cell_names(classifier)}"] if net is not None else []), *plain]
     return f", {', '.join(parts)}"
 
 

@@ -40,8 +40,7 @@ class LiveClasses(LiveArrays):
         self.channels, self.unit = tuple(self._columns), unit_of(predictor)
         self._members = predictor.net.members
         self.layers = Beside(live_layers(member.layers) for member in self._members)
-        self._units = self._members[0].shape.hidden_size
-        self._pooling = self._members[0].shape.pooling
+        self._units = [member.shape.hidden_size for member in self._members]  # streams read in one direction
 
     def start(self) -> Arrays:
         found: Arrays = {"steps": np.zeros((), np.int64), _TEXT: np.zeros(0, np.uint8)}
@@ -49,9 +48,9 @@ class LiveClasses(LiveArrays):
             found[f"last {column.name}"] = np.zeros((0, len(column.mean)))
         if self._inputs.stride > 1:
             found["waiting"], found["first"] = np.zeros((0, self._varying), np.float32), np.zeros((), np.int64)
-        for number in range(len(self._members)):
-            found |= {f"{name} {number}": POOLS[name][0](self._units) for name in self._pooling}
-            if "attention" in self._pooling:
+        for number, (member, units) in enumerate(zip(self._members, self._units, strict=True)):
+            found |= {f"{name} {number}": POOLS[name][0](units) for name in member.shape.pooling}
+            if "attention" in member.shape.pooling:
                 found[f"weight {number}"] = np.zeros(1)
         return found
 
@@ -100,8 +99,9 @@ class LiveClasses(LiveArrays):
         if not len(y):
             return
         memory["steps"] = memory["steps"] + len(y)
-        for number, (member, own) in enumerate(zip(self._members, np.split(y, len(self._members), 1), strict=True)):
-            for name in self._pooling:
+        each = np.split(y, np.cumsum(self._units)[:-1], 1)
+        for number, (member, own) in enumerate(zip(self._members, each, strict=True)):
+            for name in member.shape.pooling:
                 before = memory[f"{name} {number}"]
                 if name == "attention":
                     weights = np.exp(member.question(own).astype(np.float64))  # bounded: it is of a tanh
@@ -114,7 +114,8 @@ class LiveClasses(LiveArrays):
         predictor, net = self._predictor, self._predictor.net
         scores = []
         for number, member in enumerate(self._members):
-            rows = [[self._pooled(name, number, memory) for name in self._pooling] for memory in memories]
+            pooling = member.shape.pooling
+            rows = [[self._pooled(name, number, memory) for name in pooling] for memory in memories]
             scores.append(member.output(np.array([np.concatenate(row) for row in rows], np.float32)))
         found = predictor.targets.tempered(average(net, scores).astype(np.float64), predictor.temperature)
         found = predictor.targets.predictions(found)

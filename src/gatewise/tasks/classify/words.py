@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import OptionError
 from ...runtime.recording import LETTER_COUNTS, LETTERS, Examples, StepModel
+from ..members import cell_names
 from ..stepwise import Rounding, share_line
 from .baselines.plain import NEIGHBOURS
 from .page import networks, texts_of
@@ -48,7 +49,7 @@ def numbered_model(classifier: Classifier, digest: str, rounded: Rounding) -> St
         recording=recording,
         spelling=spelling,
         examples=examples(classifier, output),
-        title=f"A classifier of texts, cell {classifier.find_cell().name}.{part}",
+        title=f"A classifier of texts, cell {cell_names(classifier)}.{part}",
         meaning=[
             "words  the number of each in the vocabulary, from 2 on, in its document's order; 1 for another",
             *(["letters, letter_counts  the same of the letters of each word, and how many"] if spelling else []),

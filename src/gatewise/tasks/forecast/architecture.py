@@ -87,6 +87,8 @@ def architecture(
         }
     return Block(
         {
+            "members": [],
+            "shares": (),
             "shape": shape,
             "location_mask": Constant(location_mask),
             "moved": Weight((shape.steps, shape.context_length)),
@@ -107,6 +109,12 @@ def architecture(
             **ahead,
         }
     )
+
+
+def together(networks: Sequence[Block], shares: Sequence[float]) -> Block:
+    """Networks of several settings as one, which predicts the average of their outputs by these shares: of a value the
+    quantiles, level by level, or what says its distribution."""
+    return Block({"members": list(networks), "shares": tuple(shares), "shape": networks[0].parts["shape"]})
 
 
 def axes_of(
@@ -154,6 +162,8 @@ def forward_direct(net: Any, batch: Mapping[str, Any]) -> Any:
         net: The parts of `architecture`.
         batch: As `Batch`, by the names of its fields.
     """
+    if net.members:
+        return sum(forward_direct(own, batch) * share for own, share in zip(net.members, net.shares, strict=True))
     shape = net.shape
     y, _ = net.layers(_patches(net, batch))
     h = net.dropout(y[-1])

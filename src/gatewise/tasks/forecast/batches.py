@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..prepared import Halves
 from .split import Part
 from .windows import Series, Window
+
+_ENOUGH = 8  # series, of which some stand for the others
 
 
 class Windows:
@@ -45,6 +48,18 @@ class Windows:
         if self.seed is None:
             return np.arange(step * self.batch_size, min(len(self.part), (step + 1) * self.batch_size))
         return np.random.default_rng([self.seed, 2, step]).integers(0, len(self.part), self.batch_size)
+
+
+def halves_of(part: Part, horizon: int, seed: int) -> Halves:
+    """Halves of the windows of a part: some series or, where there are few, the earlier windows of each, as those that
+    overlap are not independent."""
+    rows, origins = part[np.arange(len(part))]
+    blocks = (rows << 20) + (origins - part.first[rows]) // horizon
+    if len(np.unique(rows)) >= _ENOUGH:
+        return Halves(blocks, Halves.drawn(rows, seed).first)
+    middle = part.first[rows] + part.stride * part.counts[rows] // 2
+    # A block is a horizon long; none is divided.
+    return Halves(blocks, part.first[rows] + (origins - part.first[rows]) // horizon * horizon < middle)
 
 
 def tensors(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...metrics.comparison import standard_error
 from ..baselines import by_losses
-from .baselines.shares import standard_error
 
 SHARES = np.arange(21) / 20  # of the network that are tried
 _POWER = 2  # of one over the losses, by which shares go

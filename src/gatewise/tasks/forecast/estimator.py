@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -25,11 +25,12 @@ from ...terminal import shown
 from ...training import ProgressFor
 from ..document import renamed_tensors, taken
 from ..estimator import Estimator
+from ..members import blueprint
 from ..options import names
 from ..report import recognised
 from ..stress import Stressed
 from ..transfer import Axes
-from .architecture import Shape, architecture, axes_of
+from .architecture import Shape, architecture, axes_of, together
 from .baselines.plain import Plain
 from .calibration import Calibration
 from .document import Document
@@ -176,7 +177,7 @@ class Forecaster(Estimator, ForecastOptions):
         """Encode, and make batches."""
         from ..announcement import group_entry, listed, parts_text
         from ..fitting import Prepared, plan_of
-        from .batches import Windows
+        from .batches import Windows, halves_of
 
         sizing, inputs = setup.sizing, setup.inputs
         window = window_of(self, sizing, inputs)
@@ -235,6 +236,7 @@ class Forecaster(Estimator, ForecastOptions):
                 **group_entry(raw, [*names(self.key), *names(self.group)]),
             },
             per_step=sizing.batch_size,
+            halves=halves_of(setup.validation, int(self.horizon), int(self.seed)) if self.mode == "direct" else None,
         )
 
     def _by_group(self, raw: Sequences) -> dict[str, Sequences]:
@@ -302,6 +304,9 @@ class Forecaster(Estimator, ForecastOptions):
             head_of(self.head, self.quantiles).location_mask,
             {name: float(getattr(self, name)) for name in ("recurrent_dropout", "zoneout", "weight_dropout")},
         )
+
+    def _together(self, networks: Sequence[Block], shares: Sequence[float]) -> Block:
+        return together(networks, shares)
 
     def _settings_of(self, model: Any) -> dict[str, Any]:
         length = {} if self.context_length is not None else {"context_length": model.sizing_.context_length}
@@ -505,6 +510,6 @@ class Forecaster(Estimator, ForecastOptions):
                 raise ModelFileError('it has a network, where it was made with only="plain"')
             self.model_ = None
             return
-        self._read_weights = checked(self._architecture(), renamed_tensors(tensors, _RENAMED_TENSORS))
+        self._read_weights = checked(blueprint(self), renamed_tensors(tensors, _RENAMED_TENSORS))
         if self.plain_ is None:  # an older one, which keeps its share itself
             self.share_ = float(self._read_weights["blend_weight"])

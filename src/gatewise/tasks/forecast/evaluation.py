@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
+from ...metrics.comparison import standard_error
 from ...metrics.forecasting import Forecast, ForecastScores, crps_of_quantiles, seasonal_error, smape
 from ..report import NOTHING_MEASURED, Metrics, table
 from ..verdict import judged
 from .baselines.plain import AVERAGE
-from .baselines.shares import standard_error
 from .baselines.simple import RULES
 from .blend import SHARES, chosen_share, own_shares
 from .calibration import Calibration, calibration_by, has_two_sides, normal_scores, scores_in

@@ -5,6 +5,7 @@ Letters as in `architecture`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import ClassVar
 
@@ -77,10 +78,22 @@ class ForecastNetwork(Network):
         return nats, int(count)
 
     def _sums(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        out, target, wanted = self.outputs_and_targets(batch)
-        scale = batch["scale"].to(out.dtype)[..., None].expand_as(target)
-        losses = self.loss(out, target, scale)
-        return torch.where(wanted > 0, losses, torch.zeros_like(losses)).sum(), wanted.sum()
+        losses, wanted = self._losses(*self.outputs_and_targets(batch), batch["scale"])
+        return losses.sum(), wanted.sum()
+
+    def _losses(self, out: Tensor, target: Tensor, wanted: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        losses = self.loss(out, target, scale.to(out.dtype)[..., None].expand_as(target))
+        return torch.where(wanted > 0, losses, torch.zeros_like(losses)), wanted
+
+    # What averaging several networks asks for: `averaging.Averageable`.
+
+    judged_by = ("target", "wanted", "scale")
+
+    def outputs(self, batch: dict[str, Tensor]) -> Tensor:
+        return self.outputs_and_targets(batch)[0]
+
+    def losses(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return self._losses(outputs, *(batch[name] for name in self.judged_by))
 
     def outputs_and_targets(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs (B, C, n, P) of the head, its targets (B, C, n), and which of them are there."""

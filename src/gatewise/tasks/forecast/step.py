@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import OptionError
 from ...runtime.recorder import Recorder, Symbol
 from ...runtime.recording import Examples, StepModel
+from ..members import cell_names
 from ..stepwise import Rounding, rounded_network, share_line
 from .architecture import forward_direct
 from .heads import LEAST, SHARPNESS
@@ -61,7 +62,7 @@ def step_model(forecaster: Forecaster, digest: str, rounded: Rounding) -> StepMo
         out = forward_direct(net, batch)
     found = _outputs(recorder, forecaster, out, fan, past)
     levels = [f"{level:g}" for level in forecaster.quantiles] if "quantiles" in found else []
-    cell = f", cell {forecaster.find_cell().name}" if network else ""
+    cell = f", cell {cell_names(forecaster)}" if network else ""
     return StepModel(
         recording=recorder.recording(**found),
         examples=_examples(forecaster, widths, given, list(found), R),

@@ -14,8 +14,8 @@ from ...runtime.network import Block, checked
 from ...runtime.sequential import Layer
 from ...runtime.streams import Streams
 from ..answers import Answer
-from ..document import TrainedOn
-from ..estimator import Estimator, cell_from
+from ..document import TrainedOn, cell_from
+from ..estimator import Estimator
 from .document import Document, Sizes, check_names
 from .evaluation import label_scores, scores, sequential_report
 from .options import SequentialOptions

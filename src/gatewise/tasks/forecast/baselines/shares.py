@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ....metrics.comparison import standard_error
+
 _ROUNDS, _STEPS = 8, 200
 _LEAST = 0.02  # smaller shares are left out
 _CERTAIN = 3.0  # standard errors of an advantage over the reference from which on it has no price
@@ -70,16 +72,6 @@ def losses_of(errors: np.ndarray, relative: np.ndarray | None = None) -> np.ndar
     kinds = [np.square(errors), np.abs(errors), *([] if relative is None else [relative * np.abs(errors)])]
     means = np.stack([kind.mean((1, 2)) for kind in kinds])
     return np.asarray((means / np.maximum(means.min(1, keepdims=True), 1e-300)).mean(0))
-
-
-def standard_error(differences: np.ndarray, blocks: np.ndarray) -> float:
-    """Of the mean of these differences (N,), where those of one block are not independent of one another."""
-    _, block = np.unique(blocks, return_inverse=True)
-    count = int(block.max()) + 1
-    if count < 2:
-        return float(np.abs(differences).mean())
-    sums = np.bincount(block, differences - differences.mean())
-    return float(np.sqrt(np.square(sums).sum() * count / (count - 1)) / len(differences))
 
 
 def _losses(errors: np.ndarray, square: float, weights: np.ndarray) -> np.ndarray:
