@@ -84,7 +84,8 @@ def child(words: list[str]) -> None:
     from gatewise.cli import main as gatewise
 
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, hard))
+    # By it Gatewise divides the memory. It also counts what allocators only reserved, so it is twice what may be held.
+    resource.setrlimit(resource.RLIMIT_DATA, (2 * LIMIT, hard))
     start, busy = time.perf_counter(), time.process_time()
     if code := gatewise(words):
         raise SystemExit(code)
