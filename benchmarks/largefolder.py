@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from .largetable import LIMIT, limited
-from .record import write
+from .record import RESULTS, write, write_table
 
 SERIES = 4000
 NUMBERS = 30
@@ -122,6 +122,27 @@ def run(words: list[str], folder: Path) -> dict[str, Any]:
     return {**json.loads(took), "most_megabytes_held": round(most / 1e6), "said": json.loads("".join(answer))}
 
 
+def table() -> str:
+    """What each run found, as Markdown."""
+    lines = [
+        "| folder | rows | command | most memory held | processor time | result |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for path in sorted(RESULTS.glob("largefolder*.json")):
+        answer = json.loads(path.read_text())["answer"]
+        size = f"{answer['gigabytes']:.1f} GB, {answer['files']} files"
+        for name in STAGES:
+            if found := answer.get(name):
+                if name == "predict":
+                    result = f"{found['rows']:,} rows, mean error {found['mean_error']:.2f}"
+                else:
+                    result = ", ".join(f"{key} {value:,.4g}" for key, value in {**found["test"]}.items())
+                    result = f"{found['steps']} steps of training; test: {result}"
+                held, took = f"{found['most_megabytes_held'] / 1000:.2f} GB", f"{found['cpu_seconds']:.0f} s"
+                lines.append(f"| {size} | {answer['rows']:,} | `{name}` | {held} | {took} | {result} |")
+    return "\n".join(lines)
+
+
 def main(gigabytes: float) -> None:
     with tempfile.TemporaryDirectory(prefix="gatewise-large-") as place:
         folder = Path(place)
@@ -150,6 +171,7 @@ def main(gigabytes: float) -> None:
             answer[name] = found
             print(name, found, flush=True)
             write("largefolder" + (f"-{gigabytes:g}" if gigabytes != 10 else ""), __doc__.partition("\n")[0], answer)
+    write_table("docs/scale.md", "large folder", table())
 
 
 if __name__ == "__main__":

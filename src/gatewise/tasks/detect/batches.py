@@ -40,9 +40,9 @@ class Windows:
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """Values and which of them are observed, each (L + 1, B, D)."""
         chosen = self._epochs.at(step)
-        D = self.series[0][:1].shape[1]
+        D = self.series[0].shape[1]
         values = np.full((self.window + 1, len(chosen), D), np.nan, np.float32)
-        for column, (k, start) in enumerate(chosen.tolist()):
+        for column, (k, start) in enumerate(chosen):
             part = self.series[k][start : start + self.window + 1]
             values[: len(part), column] = part
         filled, observed = filled_forward(values)

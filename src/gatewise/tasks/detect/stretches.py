@@ -72,6 +72,10 @@ class Stretch:
     def __len__(self) -> int:
         return self.stop - self.start
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self), self.values[:1].shape[1]
+
     def __getitem__(self, rows: slice) -> np.ndarray:
         first, last, _ = rows.indices(len(self))
         place = slice(self.start + first, self.start + last)
