@@ -11,14 +11,12 @@ import typer
 
 from ..errors import OptionError
 from .csv_options import csv_options, with_csv
-from .frame import Json, Query, refuse_models, result, width, words_given
+from .frame import DATA, Json, Query, one_data, refuse_models, result, width, words_given
 
 
 def explain(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
-    data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="File, folder or database URL.", show_default=False)
-    ] = None,
+    data: Annotated[list[str] | None, typer.Argument(metavar="DATA", help=DATA, show_default=False)] = None,
     text: Annotated[
         str | None, typer.Option("--text", metavar="TEXT", help="A text or sentence to explain, instead of DATA.")
     ] = None,
@@ -80,11 +78,11 @@ def explain(
     from ..tasks import find
     from ..walk import write as write_walk
 
-    if (data is None) == (text is None):
+    if (not data) == (text is None):
         raise OptionError("`gatewise explain` needs either DATA or a text: --text. `gatewise explain --help` says how")
     if text == "":
         raise OptionError("--text is empty. Give it words to explain, in quotes")
-    if data is not None:
+    if data:
         refuse_models(data)
     if output is not None:  # report mistakes before the work is done
         check_suffix(output)
@@ -97,7 +95,7 @@ def explain(
     reading = {"encoding": encoding} if query is None else {"encoding": encoding, "query": query}
     report = report_of(
         estimator,
-        data if text is None else of_text(estimator, text),
+        one_data(data or []) if text is None else of_text(estimator, text),
         row,
         Ask(target=target, against=against, step=step, horizon=horizon, quantile=quantile),
         seed=seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 fit = Group("task", "Train a model and save it as one file.", {task: f"gatewise.cli.fit:{task}" for task in TASKS})
 
 _FILES = "Files"
-_ONE = "File, folder or database URL."
 START_FROM = Annotated[
     Path | None,
     typer.Option(
@@ -149,8 +149,8 @@ def verb_of(
     estimator = find(task)
     options = {name: own for name, own in derived.of_task(estimator).items() if name not in ours}
     reading = derived.of_function(estimator.fit, _FILES, without=ABOUT_FIT)
-    argument = typer.Argument(metavar="DATA", help=estimator.several_files or _ONE, show_default=False)
-    data = Annotated[list[str], argument] if estimator.several_files else Annotated[str, argument]
+    argument = typer.Argument(metavar="DATA", help=estimator.data_help, show_default=False)
+    data = Annotated[list[str], argument]
     first = {"data": (data, inspect.Parameter.empty), **ours}
     parameters = {
         name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
@@ -158,9 +158,8 @@ def verb_of(
     }
 
     def verb(**given: Any) -> None:
-        paths = given["data"] if estimator.several_files else [given["data"]]
-        refuse_models(paths)
-        run(Asked(estimator, paths, given, reading, options))
+        refuse_models(given["data"])
+        run(Asked(estimator, given["data"], given, reading, options))
 
     verb.__doc__ = f"{inspect.cleandoc(estimator.__doc__ or '').partition(chr(10))[0]}\n{about}"
     return derived.with_parameters(verb, {**parameters, **reading, **options}.values())
@@ -293,6 +292,10 @@ def can_plot(picture: Path, force: bool = True) -> None:
 
 
 def stem(path: str) -> str:
-    """The name, without suffix, of a model of this data."""
+    """The name, without suffix, of a model of this data: of a pattern, that of the folder."""
+    from ..data.readers.table_files import is_pattern
+
+    while is_pattern(path):
+        path = os.path.dirname(path)
     name = Path(path).resolve().name if path != "-" else "stdin"
     return name.removesuffix(".gz").rpartition(".")[0] or name

@@ -14,14 +14,12 @@ import typer
 from ..errors import OptionError
 from .csv_options import csv_options, with_csv
 from .decoding_options import BEAM_OPTIONS, CTC_OPTIONS, decoding, with_search
-from .frame import Json, Query, refuse_models, result
+from .frame import DATA, Json, Query, one_data, refuse_models, result
 
 
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
-    data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="File, folder or database URL.", show_default=False)
-    ] = None,
+    data: Annotated[list[str] | None, typer.Argument(metavar="DATA", help=DATA, show_default=False)] = None,
     text: Annotated[
         list[str] | None,
         typer.Option(
@@ -75,19 +73,19 @@ def predict(
     if not hasattr(estimator, "predictions"):
         prompt = f" --prompt {shlex.quote(text[0])}" if text else ""
         raise OptionError(f"a model of the task '{task}' continues what it reads. Try: gatewise sample {model}{prompt}")
-    if not text and data is None:
+    if not text and not data:
         raise OptionError("`gatewise predict` needs DATA, or a text: --text. `gatewise predict --help` explains both")
-    if data is not None:
+    if data:
         refuse_models(data)
     if plot is not None:  # report mistakes before the work is done
         if not hasattr(estimator, "plot"):
             raise OptionError(f"--plot has nothing to draw for models of the task '{task}'. Leave it out")
-        if "-" in (data, *(text or ())):
+        if "-" in (*(data or ()), *(text or ())):
             raise OptionError("--plot reads the data a second time, which standard input does not allow. Name a file")
         can_plot(plot, force)
     if text:
         given = {
-            "DATA": data,
+            "DATA": data or None,
             "--output": output,
             "--query": query,
             "--times": times or None,
@@ -111,13 +109,14 @@ def predict(
             shard_of(shard)  # what is wrong with it shows before the model is read
             rows["shard"] = shard
         options = {**reading, **rows, **decoding(task, estimator.predictions, search)}
+        source = one_data(data or [])
         if output is not None:
             check_suffix(output)
             writable(output, force)
         predictor = estimator.load(model).set_params(**csv)
         if plot is not None:  # first, since a model may have nothing to draw
-            predictor.plot(data, plot, **reading)
-        _print_table(predictor.predictions(data, **options), output, json)
+            predictor.plot(source, plot, **reading)
+        _print_table(predictor.predictions(source, **options), output, json)
 
 
 def _refuse_beside_text(estimator: Any, given: Mapping[str, Any]) -> None:

@@ -25,7 +25,8 @@ class Column:
         name: As in the source.
         kind: "number" (float32 or float64, NaN where missing), "category" (int32 codes, -1 where missing), "text"
             (objects: str, None where missing) or "time" (datetime64[us] in UTC, NaT where missing).
-        values: The array. May be a `numpy.memmap` of a table that is larger than memory: slice it, do not copy it.
+        values: The array. May be a `numpy.memmap`, or a `MappedText`, of a table that is larger than memory: slice it,
+            do not copy it.
         levels: Of a category, what the codes stand for. Of a number of shape (n, C) what its C columns are called, if
             anything; one that is named "label" and holds 0 and 1 says which of several labels apply.
         zone: Of a time, the time zone that the source or the user named, such as "Europe/Berlin"; None if none did.
@@ -132,13 +133,14 @@ class Sequences:
                 column = columns[name]
                 digest.update(f"{part}\0{name}\0{column.kind}\0{column.levels}".encode())
                 for start in range(0, len(column), 1 << 20):
-                    piece = column.values[start : start + (1 << 20)]
+                    stop = min(start + (1 << 20), len(column))
                     if column.kind == "text":
-                        digest.update(
-                            "\0".join("\1" if v is None else str(v) for v in piece).encode("utf-8", "surrogatepass")
-                        )
+                        for at in range(start, stop, 1 << 12):
+                            some = column.values[at : min(at + (1 << 12), stop)]
+                            texts = "\0".join("\1" if v is None else str(v) for v in some)
+                            digest.update(b"\0" * (at > start) + texts.encode("utf-8", "surrogatepass"))
                     else:
-                        digest.update(np.ascontiguousarray(piece).tobytes())
+                        digest.update(np.ascontiguousarray(column.values[start:stop]).tobytes())
         return digest.hexdigest()
 
 

@@ -15,6 +15,7 @@ from .readers.columns import as_table, is_column, is_series, listed
 from .readers.files import Source, files_in, is_streamed
 from .readers.strokes import BEGIN
 from .readers.strokes import SUFFIX as STROKES
+from .readers.table_files import is_several
 from .sequences import Sequences
 from .tables.schema import ANY_CSV, CSVFormat, Schema
 
@@ -92,7 +93,7 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     """What a path or URL holds, as far as its name and first bytes tell: "table", "ts", "tokens", "arrays", "audio",
     "strokes" or, where they do not tell, "text", whose lines `Roles` explain."""
     name = os.fspath(path)
-    if "://" in name:
+    if "://" in name or is_several(name):
         return "table"
     if (suffix := _suffix(name)) in _SUFFIXES:
         return _SUFFIXES[suffix]
@@ -125,6 +126,7 @@ def is_data(path: str) -> bool:
         "://" in path
         or is_streamed(path)
         or os.path.isdir(path)
+        or is_several(path)
         or (os.path.isfile(path) and _suffix(path) in _SUFFIXES)
     )
     return there or is_text(path)
@@ -156,7 +158,8 @@ def read(
     """Sequences from a file, folder, URL, table or arrays.
 
     Args:
-        source: `Sequences`, as they are; a path, whose suffix says what it is (see below); a database's URL; a table in
+        source: `Sequences`, as they are; a path, whose suffix says what it is (see below); paths of several files that
+            are one table, a folder of them or a pattern (see `readers.table_files`); a database's URL; a table in
             Python (pandas, polars, Arrow, a DuckDB relation, a dict of columns, a list of dicts); arrays or lists.
         y: Targets beside arrays or lists.
         roles: What a table's columns are for.
@@ -166,10 +169,10 @@ def read(
         kind: What `kind_of` says of a path, from whoever has asked it already.
         schema: How a model read a table when it learned from it; this one is read in the same way.
 
-    A .zip holds pen strokes, and so do a folder and a .txt that begin with them; any other folder, or .tar, holds
-    sound or, if it holds images and no sound, clips; .ts, .conll and its like, .npy and .npz are what they say; .csv,
-    .tsv, .data, .parquet, .jsonl, .json, .duckdb and .db are tables. Any other file is text, whose lines are what
-    `roles` say; .txt is a table where a role names one of its columns.
+    A folder of Parquet files is a table. A .zip holds pen strokes, and so do a folder and a .txt that begin with them;
+    any other folder, or .tar, holds sound or, if it holds images and no sound, clips; .ts, .conll and its like, .npy
+    and .npz are what they say; .csv, .tsv, .data, .parquet, .jsonl, .json, .duckdb and .db are tables. Any other file
+    is text, whose lines are what `roles` say; .txt is a table where a role names one of its columns.
 
     Raises:
         DataError: It cannot be read; the message says where.
@@ -180,7 +183,7 @@ def read(
     is_path = isinstance(source, str | os.PathLike)
     if roles.per_step and y is None and is_series(source):
         source = as_table(source)
-    if not is_path and not is_table(source):
+    if not is_path and not is_table(source) and not is_several(source):
         from .readers.arrays import from_arrays
 
         refuse_query(query, "arrays")
@@ -240,6 +243,8 @@ def _read_file(source: Any, reader: str, roles: Roles, encoding: str, sound: Log
         from .readers.strokes import read_strokes
 
         return read_strokes(source, label_from=roles.label_from, labelled=roles.with_target)
+    if os.path.isdir(source) and not any(files_in(source)):
+        raise DataError(f"the folder {describe_source(source)} is empty. Put files into it, or name another one.")
     from .readers.audio import read_audio
     from .readers.clips import holds_clips, read_clips
 
@@ -267,7 +272,7 @@ def _read_table(source: Any, roles: Roles, query: str | None, encoding: str, sch
     with open_table(source, query, labels=labels, schema=schema, **reading) as table:
         found = _recognised(table, roles) if roles.recognise and schema is None else roles
         numbers = {name for name in found.key if name not in labels and table.kind(name) == "number"}
-        if not (numbers and isinstance(source, str | os.PathLike) and os.path.isfile(source)):
+        if not (numbers and (is_several(source) or (isinstance(source, str | os.PathLike) and os.path.isfile(source)))):
             return _sequences_of(table, found)
     # A key that was read as numbers is read as it stands in the file: 007 is not 7.
     with open_table(source, query, labels=labels | numbers, **reading) as again:
@@ -347,4 +352,6 @@ def refuse_query(query: str | None, what: str) -> None:
 
 def describe_source(source: Any) -> str:
     """A source as messages about options call it."""
+    if is_several(source) and not isinstance(source, str | os.PathLike):
+        return f"{len(source)} files"
     return f"'{os.fspath(source)}'" if isinstance(source, str | os.PathLike) else f"a {type(source).__name__}"

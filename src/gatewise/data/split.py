@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
 from ..errors import DataError, OptionError
+from .mapped_text import MappedText
 from .sequences import Column, Sequences, offsets_of
 
 _DIVISIONS = 50  # of groups that are drawn, of which the best is taken
@@ -183,6 +185,10 @@ def equal_sequences(data: Sequences, ignored: Collection[str] = ()) -> np.ndarra
 def _hashes(column: Column) -> np.ndarray:
     """(n,) uint64 of a column's values."""
     if column.kind in ("text", "category"):
+        if isinstance(column.values, MappedText):  # of which not even the different ones may fit into memory
+            digests = np.fromiter(map(_digest, column.values), np.uint64, len(column))
+            _, first, own = np.unique(digests, return_index=True, return_inverse=True)
+            return first.argsort().argsort().astype(np.uint64)[own]
         known: dict[str | None, int] = {}
         return np.array([known.setdefault(value, len(known)) for value in column.strings()], np.uint64)
     values = column.values.reshape(len(column), -1)
@@ -191,6 +197,11 @@ def _hashes(column: Column) -> np.ndarray:
         own = values[:, place].astype(np.float64 if values.dtype.kind == "f" else np.int64)
         total = _mixed(total * np.uint64(31) + own.view(np.uint64))
     return total
+
+
+def _digest(text: str | None) -> int:
+    written = b"\0" if text is None else text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(written, digest_size=8).digest(), "little")
 
 
 def _mixed(x: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from .paired.pairs import read_pairs
 from .paired.transcripts import holds_sound
 from .readers.clips import holds_clips
 from .readers.files import arrived, contents_of, files_in, is_streamed, read_text
+from .readers.table_files import is_several
 from .sequences import Column, Sequences, text_column
 from .sources import Roles, is_text, kind_of, read
 from .tables._sniffing import is_table_of_cells
@@ -104,10 +105,10 @@ def summarise(
         DataError: It cannot be read, or has no such column.
     """
     roles = roles or Roles()
-    if isinstance(source, list | tuple) and len(source) != 1:
+    if isinstance(source, list | tuple) and len(source) != 1 and not is_several(source):
         pairs = _pairs(tuple(source), encoding) if len(source) == 2 else None
         return pairs or _text(list(source), ", ".join(map(repr, source)), encoding)
-    source = source[0] if isinstance(source, list | tuple) else source
+    source = source[0] if isinstance(source, list | tuple) and len(source) == 1 else source
     if isinstance(source, str | os.PathLike) and is_streamed(source):
         with TemporaryFolder("stdin") as folder:
             path = arrived(source, folder)

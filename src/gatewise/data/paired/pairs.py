@@ -14,6 +14,7 @@ import numpy as np
 from ...errors import DataError, OptionError
 from ..readers.columns import listed
 from ..readers.files import read_lines
+from ..readers.table_files import PARQUET, is_several, table_files
 from ..sources import is_table, kind_of
 from ..tables.schema import ANY_CSV, CSVFormat
 from ..tables.session import RELATION, identifier
@@ -99,7 +100,7 @@ def read_pairs(
         return _lists(data, y)
     if isinstance(data, str) and "," in data and not os.path.exists(data):
         data = tuple(path.strip() for path in data.split(","))
-    if isinstance(data, tuple):
+    if isinstance(data, tuple) and not _is_parquet(data):
         if len(data) == 2 and not all(isinstance(one, str | os.PathLike) for one in data):
             _no_columns(None, None, None, "lists", group)
             return _lists(*data)
@@ -112,7 +113,7 @@ def read_pairs(
             return _tabbed(data, encoding, with_targets, source, target, group)
         if not (with_targets or _heads(data, encoding, named)):
             return _tabbed(data, encoding, with_targets, None, None)
-    if is_path or is_table(data):
+    if is_path or is_table(data) or is_several(data):
         return _columns(data, source, target, query, encoding, csv, with_targets, group)
     if with_targets:
         raise OptionError(f"a {type(data).__name__} of texts needs as many targets beside it: fit(texts, targets)")
@@ -271,6 +272,11 @@ def _heads(path: Any, encoding: str, names: Sequence[str]) -> bool:
     """Whether the first line of a file names one of these columns."""
     cells = {cell.strip(' "') for cell in re.split("[,;|\t]", _lines(path, encoding)[1][0])}
     return not cells.isdisjoint(names)
+
+
+def _is_parquet(paths: Any) -> bool:
+    """Whether these are Parquet files, which have no lines that could belong together."""
+    return is_several(paths) and table_files(paths)[0].lower().endswith(PARQUET)
 
 
 def _is_lines(path: str) -> bool:

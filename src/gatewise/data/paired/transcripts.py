@@ -12,6 +12,7 @@ from ...errors import DataError, suggest
 from ..log_mel import LogMel
 from ..readers import audio, images
 from ..readers.files import files_in, is_folder, name_of, read_lines, read_text
+from ..readers.table_files import is_several, table_files
 from ..sequences import Sequences, category_column, text_column
 from ..sources import describe_source, refuse_query
 from ..tables.schema import ANY_CSV, CSVFormat
@@ -126,7 +127,7 @@ def _listed(
     texts: bool,
     columns: Sequence[str],
 ) -> Named:
-    if _is_local(source):
+    if _is_local(source) and not is_several(source):
         if is_folder(source):
             refuse_query(query, describe_source(source))
             return _in_folder(Path(source), encoding, texts, columns)
@@ -183,7 +184,8 @@ def _in_table(
     texts: bool,
     columns: Sequence[str],
 ) -> Named:
-    base = Path(source).parent if _is_local(source) else Path()
+    several = table_files(source) if is_several(source) else [source] if _is_local(source) else []
+    base = Path(os.path.commonpath([Path(one).absolute().parent for one in several]) if several else "")
     csv = csv.over(CSVFormat(header=True))
     with open_table(source, query, csv=csv, encoding=encoding, as_written=True) as table:
         for column in [FILE, target] if texts else [FILE]:

@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import DataError, OptionTypeError
 from ..sequences import Sequences
 from .columns import is_column, listed
+from .table_files import is_several
 
 
 def in_memory(data: Any) -> bool:
@@ -19,7 +20,8 @@ def in_memory(data: Any) -> bool:
     if is_column(data):
         return True
     table = hasattr(data, "__arrow_c_stream__") or isinstance(data, dict) or type(data).__module__ == "duckdb"
-    return not table and not isinstance(data, str | os.PathLike | Sequences) and not _records(data)
+    table = table or isinstance(data, str | os.PathLike | Sequences) or is_several(data)
+    return not table and not _records(data)
 
 
 def checked(data: Any) -> Any:

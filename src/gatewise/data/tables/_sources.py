@@ -10,17 +10,19 @@ import datetime
 import json
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import DataError, OptionTypeError, suggest
-from ..readers.files import arrived, is_streamed, open_unpacked
+from ..readers.files import arrived, files_in, is_streamed, name_of, open_unpacked
+from ..readers.table_files import PARQUET, is_several, table_files
 from ._arrow import Once
 from ._conversion import convert
 from ._csv import import_csv, utf8
+from ._several import joined, parquet_sql
 from ._sniffing import MISSING
 from ._timestamps import is_time
 from .schema import ANY_CSV, ColumnSchema, CSVFormat, Schema
@@ -71,14 +73,26 @@ def connect(
         session.only()
         _postgres(session, source, query)
         query = None
+    elif is_several(source):
+        found = _several(
+            session,
+            table_files(source),
+            csv,
+            names=names,
+            encoding=encoding,
+            as_written=as_written,
+            labels=labels,
+            named=named,
+            schema=schema,
+        )
+        _named_view(session, source)
     elif isinstance(source, str | os.PathLike):
         path = arrived(source, session.folder) if is_streamed(source) else check_path(source, session.name)
         session.only(path)
-        suffix = _suffix(path)
-        if suffix in DATABASE:
+        if _suffix(path) in DATABASE:
             base, query = _database(session, path, query), None
-        elif suffix in CSV:
-            imported = import_csv(
+        else:
+            found = _file(
                 session,
                 path,
                 csv,
@@ -89,21 +103,7 @@ def connect(
                 named=named,
                 schema=schema,
             )
-            found = Found(**vars(imported))
-        elif suffix in JSON:
-            _json(session, utf8(path, encoding, session, marks=False), as_written)
-        elif suffix == ".parquet":
-            session.run(
-                f"CREATE VIEW data AS SELECT * FROM read_parquet({literal(pattern(path))}, hive_partitioning=false)"
-            )
-        else:
-            known = ", ".join((*CSV, ".parquet", *JSON, *DATABASE))
-            raise DataError(
-                f"{session.name} does not end in one of {known} (or .csv.gz), nor begin with {POSTGRES[0]}."
-            )
-        stem = Path(path).name.partition(".")[0]
-        if base == "data" and stem and stem.lower() not in ("data", RELATION):
-            session.run(f"CREATE VIEW {identifier(stem)} AS SELECT * FROM data")
+            _named_view(session, path)
     else:
         session.only()
         found = Found(zones=_object(session, source))
@@ -119,6 +119,46 @@ def connect(
     return found
 
 
+def _file(session: Session, path: str, csv: CSVFormat, *, encoding: str, as_written: bool, **how: Any) -> Found:
+    """The rows of a file that is no database, as `data`."""
+    suffix = _suffix(path)
+    if suffix in CSV:
+        return Found(**vars(import_csv(session, path, csv, encoding=encoding, as_written=as_written, **how)))
+    if suffix in JSON:
+        _json(session, utf8(path, encoding, session, marks=False), as_written)
+    elif suffix == PARQUET:
+        session.run(
+            f"CREATE VIEW data AS SELECT * FROM read_parquet({literal(pattern(path))}, hive_partitioning=false)"
+        )
+    else:
+        known = ", ".join((*CSV, PARQUET, *JSON, *DATABASE))
+        raise DataError(f"{session.name} does not end in one of {known} (or .csv.gz), nor begin with {POSTGRES[0]}.")
+    return Found()
+
+
+def _several(session: Session, files: Sequence[str], csv: CSVFormat, *, encoding: str, **how: Any) -> Found:
+    """The rows of several files behind one another, as `data`."""
+    files = [check_path(file, name_of(file)) for file in files]
+    session.only(*files)
+    suffix = _suffix(files[0])
+    if suffix == PARQUET:
+        session.run(f"CREATE VIEW data AS {parquet_sql(session, files, how['labels'], how['schema'])}")
+        return Found()
+    if suffix in CSV and csv.header is None:  # what the first one says counts for all
+        first = import_csv(session, files[0], csv, encoding=encoding, **how).csv
+        session.run("DROP TABLE data")
+        csv = replace(csv, separator=first.separator, header=first.header)
+    path = joined(session, files, suffix in CSV and bool(csv.header), encoding)
+    return _file(session, path, csv, encoding="utf-8", **how)
+
+
+def _named_view(session: Session, source: Any) -> None:
+    """Call `data` by the name of a file or folder, too."""
+    stem = Path(source).name.partition(".")[0] if isinstance(source, str | os.PathLike) else ""
+    if stem and stem.lower() not in ("data", RELATION):
+        session.run(f"CREATE VIEW {identifier(stem)} AS SELECT * FROM data")
+
+
 def _suffix(path: str) -> str:
     name = os.path.basename(path).lower()
     return os.path.splitext(name.removesuffix(".gz"))[1]
@@ -132,12 +172,14 @@ def check_path(source: str | os.PathLike[str], name: str) -> str:
     if os.path.isfile(path):
         return path
     if os.path.exists(path):
+        if os.path.isdir(path) and not any(files_in(path)):
+            raise DataError(f"{name} is an empty folder. Put Parquet files into it, or name another one.")
         raise DataError(f"{name} is a folder or device, not a file with a table.")
     if os.path.islink(path):
         raise DataError(f"{name} is a link to {os.readlink(path)!r}, which is not there.")
     folder = os.path.dirname(path) or "."
     try:
-        known = (*CSV, *JSON, *DATABASE, ".parquet")
+        known = (*CSV, *JSON, *DATABASE, PARQUET)
         beside = [entry for entry in os.listdir(folder) if not entry.startswith(".") and _suffix(entry) in known]
     except (OSError, ValueError):
         raise DataError(f"no file {name}: there is no folder {folder!r}.") from None

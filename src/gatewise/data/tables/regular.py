@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...errors import DataError
+from ..mapped_text import MappedText
 from ..sequences import MISSING, Column, Sequences
 from ._spill import Spill
 from .days import most_common
@@ -99,7 +100,7 @@ def regular(sequences: Sequences, time: str, frequency: Frequency | None = None)
                 origin[where] = sequences.lines[part]
                 lines.add(origin)
         steps = {
-            name: replace(held, values=sinks[name].values().reshape(-1, *held.values.shape[1:]))
+            name: replace(held, values=_shaped(sinks[name].values(), held.values.shape[1:]))
             for name, held in columns.items()
         }
         result = replace(
@@ -239,6 +240,10 @@ def name_of(sequences: Sequences, index: int) -> str:
 def _at(timestamp: np.datetime64, zone: str | None) -> str:
     text = str(to_local(np.array([timestamp], "M8[us]"), zone)[0]).replace("T", " ")
     return text.removesuffix(".000000")
+
+
+def _shaped(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return values if isinstance(values, MappedText) else values.reshape(-1, *shape)
 
 
 def _nothing(column: Column) -> object:

@@ -24,7 +24,7 @@ import numpy as np
 from ...errors import DataError, OptionError, suggest
 from ..sequences import MISSING, Column, Sequences
 from ._fields import EXACT, NEVER, NOT_A_TIME, Field, StaticField
-from ._spill import Sink, Spill
+from ._spill import Sink, Spill, TextSink
 from ._timestamps import DECLARED, FORMATS, UNITS, Reading, read_time
 from .schema import Schema
 from .session import RELATION, identifier
@@ -61,9 +61,6 @@ def sequences(
             first of what else there is).
         rows: "steps": without key and time, the table is one sequence in the order of its rows. "sequences": every row
             is a sequence of one step; where one of them is text, all columns are static.
-
-    Returns:
-        Text columns are held in memory whatever their size.
 
     Raises:
         DataError: an unknown column, or rows that break a rule; names the row.
@@ -349,8 +346,8 @@ class _Job:
         self,
         batches: Iterable[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]],
         fields: Sequence[Field],
-        lines: Sink,
-        sinks: Sequence[Sink],
+        lines: Sink | TextSink,
+        sinks: Sequence[Sink | TextSink],
     ) -> tuple[np.ndarray, dict[str, Column]]:
         """Pass all rows on to the sinks; returns the offsets and the static columns."""
         starts: list[np.ndarray] = []

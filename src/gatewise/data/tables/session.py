@@ -20,6 +20,7 @@ import numpy as np
 from ...errors import DataError
 from ...files import TemporaryFolder
 from ..readers.files import is_packed
+from ..readers.table_files import is_paths
 from ._arrow import batches
 
 RELATION = "gatewise_rows"  # the view or table in DuckDB that a `Table` reads
@@ -129,6 +130,9 @@ def source_name(source: Any) -> str:
         if isinstance(text, str) and text.startswith(POSTGRES):
             return re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", text).partition("?")[0]
         return repr(text) if len(text) <= 300 else repr(text[:300]) + "..."
+    if is_paths(source):
+        more = len(source) - 1
+        return source_name(source[0]) + (f" and {more:,} more" if more else "")
     return f"the {type(source).__module__.partition('.')[0]} {type(source).__name__}".replace("the builtins ", "the ")
 
 

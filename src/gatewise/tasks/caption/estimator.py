@@ -70,6 +70,7 @@ class Captioner(Estimator, CaptionOptions):
 
     task: ClassVar[str] = "caption"
     kind: ClassVar[str] = ""
+    data_help: ClassVar[str] = "Folder of images, or arrays (.npz)."
     _shaping: ClassVar[tuple[str, ...]] = ("channels", "embedding_size", "hidden_size", "num_layers", "image_size")
     _averaged: ClassVar[tuple[str, ...]] = ("embedding.weight", "output.weight", "output.bias")
 

@@ -407,8 +407,9 @@ def frames_of(flat: np.ndarray, begin: int, which: range, stride: int) -> np.nda
 
 
 def _texts(data: Sequences, names: Iterable[str]) -> Iterator[str]:
-    columns = [data.static[name].strings() for name in names]
-    return ("\n".join(text or "" for text in texts) for texts in zip(*columns, strict=True))
+    columns = [data.static[name] for name in names]
+    each = [column.values if column.kind == "text" else column.strings() for column in columns]
+    return ("\n".join(str(text or "") for text in texts) for texts in zip(*each, strict=True))
 
 
 def _tokens(text: str, kind: str) -> list[str]:

@@ -44,10 +44,11 @@ from .legacy import Blend, LegacyScorer
 from .options import DetectOptions
 from .predictor import Predictor, error_reader
 from .scoring import Event, alarm_threshold
-from .series import Scale, Series, TrainingData, parts_of, read_series, training_data
+from .series import Scale, Series, TrainingData, measured, parts_of, read_series, training_data
 from .shapes import LENGTH, Shapes
 from .sizing import sizing
 from .stream import LiveSeries, Stream
+from .stretches import MOST_MEASURED, drawn
 from .surprise import HISTORIES, HISTORY, Errors, Normal, Scorer, SurpriseScorer, scores_of, with_shapes
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Detector(Estimator, DetectOptions):
 
         scale = self.scale_
         self.sizing_ = chosen = sizing(self, sum(map(len, steps.training)))
-        training, validated = ([scale.apply(s) for s in part] for part in (steps.training, steps.validation))
+        training, validated = (scale.of_stretches(part) for part in (steps.training, steps.validation))
         window = int(self.window)
         batches = Windows(training, window=window, batch_size=chosen.batch_size, seed=int(self.seed))
         total = max(1, round(len(batches) * chosen.epochs))
@@ -188,7 +189,8 @@ class Detector(Estimator, DetectOptions):
 
         def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             plain = self.baseline_thresholds_ if finished else {}
-            return evaluate(self._predictor(), series, steps.parts, plain, self.strongest_plain_, self.share_)
+            some, parts = measured(series, steps.parts, int(self.seed))
+            return evaluate(self._predictor(), some, parts, plain, self.strongest_plain_, self.share_)
 
         return Prepared(
             build=self._build,
@@ -267,7 +269,9 @@ class Detector(Estimator, DetectOptions):
         residuals = None if errors is None else [own.residuals for own in errors]
         self.normal_ = Normal.of(residuals, values, steps.normal, self.scale_, int(self.smoothing))
         shaped = with_shapes(self.scale_, self.normal_)
-        self.shapes_ = Shapes.of([self.scale_.apply(one)[:, shaped] for one in steps.training], int(self.seed))
+        some = drawn([len(one) for one in steps.training], MOST_MEASURED, int(self.seed))
+        learned = self.scale_.of_stretches([steps.training[number] for number in some])
+        self.shapes_ = Shapes.of([one[:][:, shaped] for one in learned], int(self.seed))
 
         def scores(share: float, history: int) -> list[np.ndarray]:
             self.share_, self.normal_steps_ = share, history
@@ -396,7 +400,7 @@ class Detector(Estimator, DetectOptions):
 
         Args:
             data, y, query, encoding: As for `fit`. The data that the detector was trained on are split as they were
-                then.
+                then. Of a part with more than 250,000 steps, whole series of about so many are drawn by the seed.
 
         Returns:
             By part ("train", "validation", "test", or "all" for other data): "steps"; "loss", the mean negative
@@ -412,6 +416,7 @@ class Detector(Estimator, DetectOptions):
             parts = parts_of(series, self.provenance_["data"]["split"], int(self.seed), names(self.group))
         else:
             parts = [{"all": slice(0, len(values))} for values in series.values]
+        series, parts = measured(series, parts, int(self.seed))
         return evaluate(predictor, series, parts, self.baseline_thresholds_, self.strongest_plain_, self.share_)
 
     def predictions(

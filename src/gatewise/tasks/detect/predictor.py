@@ -19,7 +19,8 @@ from .architecture import FREEDOM, LEAST_SCALE, predict_steps, reconstruct_newes
 from .options import DetectOptions
 from .rolling import beside
 from .scoring import Event, find_events, sentence, step_name, with_wake
-from .series import Scale, Series, Steps, filled_forward, read_series
+from .series import Scale, Series, filled_forward, read_series
+from .stretches import Steps
 from .surprise import CAUSES, Errors, Scorer, Surprises
 
 CHUNK = 1024  # steps read at a time

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...data.groups import groups_of, refuse_shared
+from ...data.readers.table_files import is_several
 from ...data.sequences import Column, Sequences
 from ...data.sources import Roles, read
 from ...data.split import named_split, shuffled_split
@@ -19,28 +20,13 @@ from ...data.tables.timezones import as_written
 from ...errors import DataError
 from ..options import names
 from .options import DetectOptions
+from .stretches import IN_MEMORY, MOST_MEASURED, PIECE, Mask, Steps, Stretch, drawn, pieces_of
 
 _LIMIT = 1e30  # of values: beyond, a scale in float64 could overflow
 _FURTHEST = 1e9  # standard deviations: further out, a value could become infinite in float32, and so count as missing
-_PIECE = 1 << 16  # steps checked together
 # Normal held-out steps from which weights and threshold are chosen on them; with fewer, on all there are.
 _ENOUGH = 500
 _MOST_HELD = 0.5  # of all steps, the largest validation part that is advised
-
-
-class Steps:
-    """(n, D) float64 values of one series whose columns may be larger than memory: a slice is made when asked for."""
-
-    def __init__(self, columns: Sequence[np.ndarray], start: int, stop: int):
-        self.columns, self.start, self.stop = columns, start, stop
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        first, last, _ = rows.indices(len(self))
-        place = slice(self.start + first, self.start + last)
-        return np.column_stack([np.asarray(column[place], np.float64) for column in self.columns])
 
 
 @dataclass(frozen=True)
@@ -63,6 +49,13 @@ class Series:
         """The column of the timestamps: the one that the user named, else the only one that holds times."""
         found = [name for name, column in self.source.steps.items() if column.kind == "time"]
         return named if named in found else found[0] if len(found) == 1 else None
+
+    def take(self, which: np.ndarray) -> Series:
+        """These series."""
+        if len(which) == len(self.values):
+            return self
+        labels = None if self.labels is None else [self.labels[number] for number in which]
+        return Series([self.values[number] for number in which], labels, self.channels, self.source.take(which))
 
     def named(self, number: int, rows: slice, time: str | None) -> dict[str, np.ndarray]:
         """Keys and times of some steps of one series, by name, as far as the source has them."""
@@ -107,7 +100,7 @@ def read_series(
     """
     roles = _roles(options, recognise=channels is None or schema is not None)
     rows = isinstance(data, list | tuple) and len(data) > 0 and isinstance(data[0], Mapping)
-    if isinstance(data, np.ndarray | list | tuple) and not rows:
+    if isinstance(data, np.ndarray | list | tuple) and not rows and not is_several(data):
         found = _of_arrays(data, y)
     else:
         found = _of_sequences(read(data, y, roles, query=query, encoding=encoding, schema=schema), roles, channels)
@@ -235,9 +228,9 @@ def _flags(values: np.ndarray, count: int, where: str, lines: np.ndarray | None 
 def _check(found: Series) -> None:
     before = 0  # steps of the series before
     for number, values in enumerate(found.values):
-        for start in range(0, len(values), _PIECE):
+        for start in range(0, len(values), PIECE):
             with np.errstate(invalid="ignore"):
-                wrong = np.argwhere(np.abs(values[start : start + _PIECE]) > _LIMIT)
+                wrong = np.argwhere(np.abs(values[start : start + PIECE]) > _LIMIT)
             if len(wrong):
                 step, channel = start + int(wrong[0][0]), int(wrong[0][1])
                 lines, value = found.source.lines, values[step : step + 1][0, channel]
@@ -255,9 +248,10 @@ class TrainingData:
 
     Attributes:
         parts: Per series, where training, validation and test lie, by name.
-        training: Stretches of normal data (n, D) to learn from.
+        training: Stretches of normal data (n, D) to learn from; read when they are asked for, if they are large.
         validation: The same, to choose the weights by.
-        calibration: The series whose normal steps set the threshold.
+        calibration: The series whose normal steps set the threshold: where there are more than 250,000 steps, about so
+            many, in series that are drawn.
         normal: Per series of `calibration`, (n,) which steps those are.
         judged: The same, with the steps that are labelled as anomalies.
         held_out: Whether what chooses the weights is not learned from.
@@ -265,8 +259,8 @@ class TrainingData:
     """
 
     parts: list[dict[str, slice]]
-    training: list[np.ndarray]
-    validation: list[np.ndarray]
+    training: Sequence[np.ndarray | Stretch]
+    validation: Sequence[np.ndarray | Stretch]
     calibration: Series
     normal: list[np.ndarray]
     judged: list[np.ndarray]
@@ -296,10 +290,11 @@ def training_data(
         calibration, places = validation, parts_of(validation, shares, seed)
     else:
         held = ("validation",)
-        count = sum(int(mask.sum()) for mask in normal_steps(series, parts, held))
+        count = _count(normal_steps(series, parts, held))
         if count < _ENOUGH:
-            too_few = _too_few(count, sum(int(mask.sum()) for mask in normal_steps(series, parts, tuple(parts[0]))))
+            too_few = _too_few(count, _count(normal_steps(series, parts, tuple(parts[0]))))
             learned = held = ("train", "validation")  # so few held-out steps are too few to choose by
+    calibration, places = measured(calibration, places, seed, held)
     normal = normal_steps(calibration, places, held)
     training = stretches(series, normal_steps(series, parts, learned))
     validated = stretches(calibration, normal)
@@ -308,9 +303,11 @@ def training_data(
             f"{series.source.name} has no two steps in a row to learn from, one to read and one to predict. Give "
             "longer series"
         )
-    judged = steps_of(calibration, places, held)
+    judged = [mask[:] for mask in steps_of(calibration, places, held)]
     held_out = validation is not None or held != learned
-    return TrainingData(parts, training, validated, calibration, normal, judged, held_out, too_few)
+    return TrainingData(
+        parts, training, validated, calibration, [mask[:] for mask in normal], judged, held_out, too_few
+    )
 
 
 def _too_few(count: int, total: int) -> str:
@@ -345,34 +342,50 @@ def parts_of(series: Series, shares: Sequence[float], seed: int, group: Sequence
     return [named_split(len(values), shares) for values in series.values]
 
 
-def steps_of(series: Series, parts: Sequence[Mapping[str, slice]], which: Sequence[str]) -> list[np.ndarray]:
+def measured(
+    series: Series, parts: list[dict[str, slice]], seed: int, which: Sequence[str] | None = None
+) -> tuple[Series, list[dict[str, slice]]]:
+    """The series that these parts, or all, are measured on, and their parts: those that are drawn by the seed where the
+    series of a part have more than 250,000 steps, for scoring takes time and memory."""
+    lengths = np.array([len(values) for values in series.values])
+    chosen: set[int] = set()
+    for name in which or parts[0]:
+        own = np.flatnonzero([places[name].stop > places[name].start for places in parts])
+        chosen |= set(own[drawn(lengths[own].tolist(), MOST_MEASURED, seed)].tolist())
+    some = np.array(sorted(chosen), np.int64) if chosen else np.arange(len(lengths))
+    return series.take(some), [parts[number] for number in some]
+
+
+def steps_of(series: Series, parts: Sequence[Mapping[str, slice]], which: Sequence[str]) -> list[Mask]:
     """Per series, (n,) whether a step lies in one of these parts, and has a value."""
-    masks = []
-    for values, places in zip(series.values, parts, strict=True):
-        mask = np.zeros(len(values), bool)
-        for name in which:
-            mask[places[name]] = True
-        masks.append(mask & np.isfinite(values[:]).any(axis=1))
-    return masks
+    return [
+        Mask(values, [places[name] for name in which], None)
+        for values, places in zip(series.values, parts, strict=True)
+    ]
 
 
-def normal_steps(series: Series, parts: Sequence[Mapping[str, slice]], which: Sequence[str]) -> list[np.ndarray]:
+def normal_steps(series: Series, parts: Sequence[Mapping[str, slice]], which: Sequence[str]) -> list[Mask]:
     """The same of those that are not labelled as anomalies."""
     masks = steps_of(series, parts, which)
     if series.labels is None:
         return masks
-    return [mask & ~labels for mask, labels in zip(masks, series.labels, strict=True)]
+    return [Mask(mask.values, mask.places, labels) for mask, labels in zip(masks, series.labels, strict=True)]
 
 
-def stretches(series: Series, normal: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _count(masks: Sequence[Mask]) -> int:
+    """Steps that are chosen."""
+    return sum(int(mask[:].sum()) for mask in masks)
+
+
+def stretches(series: Series, normal: Sequence[Mask]) -> Sequence[np.ndarray | Stretch]:
     """Each series from its first normal step to its last, other steps missing; those of two steps or more."""
     found = []
     for values, mask in zip(series.values, normal, strict=True):
-        inside = np.flatnonzero(mask)
+        inside = np.flatnonzero(mask[:])
         if len(inside) > 1:
-            whole = slice(inside[0], inside[-1] + 1)
-            found.append(np.where(mask[whole, None], values[whole], np.nan))
-    return found
+            found.append(Stretch(values, mask, int(inside[0]), int(inside[-1]) + 1))
+    size = sum(map(len, found)) * len(series.channels) * np.dtype(np.float64).itemsize
+    return found if size > IN_MEMORY else [stretch[:] for stretch in found]
 
 
 @dataclass(frozen=True)
@@ -390,18 +403,26 @@ class Scale:
     constant: np.ndarray
 
     @classmethod
-    def of(cls, pieces: Sequence[np.ndarray], channels: tuple[str, ...]) -> Scale:
+    def of(cls, stretches: Sequence[np.ndarray | Stretch], channels: tuple[str, ...]) -> Scale:
         """DataError if a channel has no value at all."""
-        table = np.concatenate(pieces)
-        count = np.isfinite(table).sum(axis=0)
+        count: np.ndarray = sum(np.isfinite(piece).sum(axis=0) for piece in pieces_of(stretches))
         if not count.all():
             name = channels[int(np.argmin(count))]
             raise DataError(f"'{name}' has no value in the data to learn from. Leave the column out, or give more data")
-        location = np.nanmean(table, axis=0)
-        scale = np.nanstd(table, axis=0)
+        location = sum(np.nansum(piece, axis=0) for piece in pieces_of(stretches)) / count
+        scale = np.sqrt(sum(np.nansum((piece - location) ** 2, axis=0) for piece in pieces_of(stretches)) / count)
         size = np.abs(location)
         constant = scale <= 1e-12 * np.maximum(size, 1e-12)
         return cls(location, np.where(constant, np.where(size > 0, size / 100, 1.0), scale), constant)
+
+    def of_stretches(self, stretches: Sequence[np.ndarray | Stretch]) -> list[np.ndarray | Stretch]:
+        """Stretches (n, D), standardised: those that are read when asked for, then."""
+        return [
+            self.apply(one)
+            if isinstance(one, np.ndarray)
+            else Stretch(one.values, one.mask, one.start, one.stop, self.apply)
+            for one in stretches
+        ]
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """(..., D) float32, standardised."""

@@ -78,7 +78,7 @@ def _sample(windows: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarr
         some[drawn[(drawn >= end - len(some)) & (drawn < end)] - (end - len(some))]
         for some, end in zip(windows, ends, strict=True)
     ]
-    return np.concatenate([part.reshape(len(part), -1) for part in parts])
+    return np.concatenate([part.reshape(len(part), math.prod(part.shape[1:])) for part in parts])
 
 
 def k_means(points: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

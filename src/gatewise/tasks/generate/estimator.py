@@ -85,7 +85,7 @@ class Generator(Estimator, GenerateOptions):
     kind: ClassVar[str] = ""
     _averaged: ClassVar[tuple[str, ...]] = ("embedding.weight", "output.weight", "output.bias")
 
-    several_files: ClassVar[str] = "Text files or folders, - for standard input; pen strokes; a table."
+    data_help: ClassVar[str] = "Text files or folders, - for standard input; pen strokes; a table."
 
     numbers_: Learned | None = None
     plain_: Plain | None = None

@@ -83,14 +83,14 @@ class Translator(Estimator, TranslateOptions):
     _averaged: ClassVar[tuple[str, ...]] = (
         *("embedding.weight", "source_embedding.weight", "output.weight", "output.bias"),
     )
-    several_files: ClassVar[str] = "Two files whose lines belong together, one of lines with a tab, or a table."
+    data_help: ClassVar[str] = "Two files whose lines belong together, one of lines with a tab, or a table."
 
     plain_: Plain | None = None
     weight_: float = 1.0
 
     @classmethod
     def data_at(cls, paths: Sequence[str]) -> Any:
-        return paths[0] if len(paths) == 1 else tuple(paths)
+        return paths[0] if len(paths) == 1 else tuple(paths)  # of which those of Parquet are one table
 
     def fit(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....data.readers.files import Source
+from ....data.readers.table_files import is_several
 from ....data.sequences import Sequences
 from ....data.sources import Roles, kind_of, read
 from ....data.tables.schema import ANY_CSV, CSVFormat, Schema
@@ -55,7 +56,7 @@ def read_sequences(
         OptionError: There are several files, and not all hold pen strokes.
     """
     data = _only_path(data)
-    if isinstance(data, list | tuple) and data and isinstance(data[0], str | os.PathLike):
+    if isinstance(data, list | tuple) and data and isinstance(data[0], str | os.PathLike) and not is_several(data):
         from ....data.readers.strokes import read_strokes
 
         for other in _other_than_strokes(data):
