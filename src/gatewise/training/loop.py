@@ -176,7 +176,7 @@ def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
             drive(run, accelerator)
             run.progress.note(run.ending())
         except StopTraining:
-            return "interrupted" if interrupts.requested else "halted"
+            return "interrupted" if run.requested else "halted"
         except TrainingFailed as failure:
             run.load_best()
             raise TrainingStopped(str(failure), _outcome(run, failure.reason)) from failure.__cause__

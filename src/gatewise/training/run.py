@@ -431,13 +431,13 @@ class Run:
         """Do what follows training with the weights of now. False if a stop was requested before that was done."""
         assert self.budget is not None
         assert self.budget.rehearse is not None
-        if not self._requested:
+        if not self.requested:
             self._suspend()
             with self.interrupts.dropping():
                 self.budget.rehearse(weights(self._network), self.plan.steps)
             self._continue()
             self._agree(0.0)
-        return not self._requested
+        return not self.requested
 
     def _suspend(self) -> None:
         """Keep what validating, sampling and looking must not disturb, and validate the weights that are to be kept."""
@@ -571,13 +571,14 @@ class Run:
 
     def stop_if_requested(self) -> None:
         """After a Ctrl-C or SIGTERM: write the checkpoint and stop. Only between steps or validation batches."""
-        if self._requested:
+        if self.requested:
             self.progress.note("stopping: writing the checkpoint (Ctrl-C again leaves at once)")
             self.save()
             raise StopTraining
 
     @property
-    def _requested(self) -> bool:
+    def requested(self) -> bool:
+        """Whether a stop was requested, of this rank or another."""
         return self.interrupts.requested if self._ranks.alone else self._stops
 
     def _diverged(self, what: str) -> TrainingFailed:
