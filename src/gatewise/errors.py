@@ -13,7 +13,13 @@ from contextlib import contextmanager
 
 
 class GatewiseError(Exception):
-    """A mistake that the user can fix; the message says how."""
+    """A mistake that the user can fix; the message says how.
+
+    Attributes:
+        known_to_all: Whether all ranks of a training raise one already, so that none need be told.
+    """
+
+    known_to_all = False
 
 
 class CellError(GatewiseError, ValueError):

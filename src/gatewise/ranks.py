@@ -25,7 +25,7 @@ from torch import Tensor
 
 from .document import differences
 from .errors import GatewiseError, RankError
-from .launch import started
+from .launch import sharing, started
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -82,8 +82,12 @@ class Ranks:
         return held[0]
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """What the function gives for each item, of which every rank computes some. It must not draw at random."""
-        own = [function(item) for item in items[self.rank :: self.size]]
+        """What the function gives for each item, of which every rank computes some, as if it were alone: the function
+        tells the others nothing. It must not draw from the generators of the run."""
+        if self.alone:
+            return [function(item) for item in items]
+        with self.agreeing(), among(Ranks()):
+            own = [function(item) for item in items[self.rank :: self.size]]
         found = self.all(own)
         return [found[place % self.size][place // self.size] for place in range(len(items))]
 
@@ -94,7 +98,7 @@ class Ranks:
         try:
             yield
         except GatewiseError as error:
-            if self.alone:
+            if self.alone or error.known_to_all:
                 raise
             problem = error
         if self.alone:
@@ -103,9 +107,10 @@ class Ranks:
         for rank, one in enumerate(told):
             if one is None:
                 continue
-            if problem is not None and str(problem) == one:
-                raise problem
-            raise RankError(one if rank == 0 else f"rank {rank}: {one}")
+            if problem is None or str(problem) != one:
+                problem = RankError(one if rank == 0 else f"rank {rank}: {one}")
+            problem.known_to_all = True
+            raise problem
 
     # Time. The ranks decide by the clock of the first one, as it was when they last told one another.
 
@@ -153,7 +158,8 @@ def among(ranks: Ranks) -> Iterator[Ranks]:
     """Inside, this thread is one of these."""
     before = _ranks.set(ranks)
     try:
-        yield ranks
+        with sharing(None if ranks.alone else ranks.map):
+            yield ranks
     finally:
         _ranks.reset(before)
 

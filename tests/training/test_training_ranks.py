@@ -10,6 +10,7 @@ from ranks_in_threads import run_ranks
 from training_toy import Toy, Workshop, at_call
 
 from gatewise.errors import OptionError, RankError
+from gatewise.launch import each
 from gatewise.ranks import Part, computing, current, deal, of_rows, same_of_all, total
 from gatewise.training import TrainingStopped
 
@@ -121,11 +122,12 @@ def test_what_fails_on_one_rank_fails_on_all():
             fail_if(rank == 1)
         return str(caught.value)
 
-    def fail_if(wrong):
-        if wrong:
-            raise OptionError("hidden_size is 0")
-
     assert run_ranks(3, one) == ["rank 1: hidden_size is 0", "hidden_size is 0", "rank 1: hidden_size is 0"]
+
+
+def fail_if(wrong):
+    if wrong:
+        raise OptionError("hidden_size is 0")
 
 
 def test_items_are_divided_and_their_results_known_to_all():
@@ -137,6 +139,25 @@ def test_items_are_divided_and_their_results_known_to_all():
 
     assert run_ranks(3, lambda _: current().map(square, range(7))) == [[n**2 for n in range(7)]] * 3
     assert sorted(calls) == [*range(7)]
+    assert run_ranks(2, lambda _: each(square, range(3))) == [[0, 1, 4]] * 2
+    assert each(square, range(3)) == [0, 1, 4]
+
+
+def test_items_are_computed_as_if_alone():
+    """What an item divides would be told to ranks that compute other items."""
+    assert (
+        run_ranks(2, lambda _: each(lambda n: each(lambda m: n * m, range(n)), range(4)))
+        == [[[], [0], [0, 2], [0, 3, 6]]] * 2
+    )
+
+
+def test_an_item_that_fails_on_one_rank_fails_on_all_and_is_told_once():
+    def one(rank):
+        with pytest.raises((OptionError, RankError)) as caught, current().agreeing():
+            each(lambda n: fail_if(n == 3), range(5))
+        return str(caught.value)
+
+    assert run_ranks(2, one) == ["rank 1: hidden_size is 0", "hidden_size is 0"]
 
 
 def test_rows_draw_what_they_draw_in_the_whole_batch():
