@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelFileError
+from ..launch import each
 from ..metrics.text import bleu_difference_error, text_scores
 from .verdict import judged
 
@@ -55,7 +56,7 @@ def judged_texts(
         strongest: None where validation could not tell.
         share: Of the texts that are by the network, if there is one.
     """
-    scores = {name: text_scores(texts, references) for name, texts in plain.items()}
+    scores = dict(zip(plain, each(lambda texts: text_scores(texts, references), [*plain.values()]), strict=True))
     if strongest is None:
         return {"baselines": scores}
     error = None if predicted is None else bleu_difference_error(predicted, plain[strongest], references)

@@ -55,16 +55,11 @@ class Division:
         with computing(part):
             yield self._module.rows(batch, rows), float(part.counts)
 
-    def validated(self, batch: Any, place: int) -> Any:
-        """The own rows of a validation batch, None if there are none.
-
-        Args:
-            place: Of the batch, by which those are dealt that have no rows.
-        """
-        if self.ranks.alone:
+    def validated(self, batch: Any) -> Any:
+        """The own rows of a validation batch, None if there are none; the whole batch if it has none, for then all
+        ranks compute it together."""
+        if self.ranks.alone or not (work := self._module.work(batch)):
             return batch
-        if not (work := self._module.work(batch)):
-            return batch if place % self.ranks.size == self.ranks.rank else None
         mine = deal(work, self.ranks.size)[self.ranks.rank]
         return self._module.rows(batch, torch.tensor(mine)) if mine else None
 

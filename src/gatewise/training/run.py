@@ -329,13 +329,12 @@ class Run:
         self._suspend()
         self.module.begin("validation")
         self._sum: Tensor | float = 0.0
-        self._count = self._batch = 0
+        self._count = 0
 
     def validate(self, batch: Any) -> None:
         if self.moved:
             return
-        part = self._division.validated(batch, self._batch)
-        self._batch += 1
+        part = self._division.validated(batch)
         if part is not None:
             total, count = self.module.validation_sums(part)
             self._sum = self._sum + total.detach().double()

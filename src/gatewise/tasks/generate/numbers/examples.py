@@ -130,12 +130,12 @@ class Examples:
         marks = np.stack([follows, ended]).astype(np.float32)
         return Batch(inputs, targets, counts, marks, self.ends.after(starts + step + 1), counts, fresh)
 
-    def in_order(self) -> list[tuple[np.ndarray, int]]:
-        """The sequences of each batch of an evaluation, and the step where it begins: whole sequences, long ones piece
-        after piece."""
+    def side_by_side(self) -> list[list[tuple[np.ndarray, int]]]:
+        """The batches of an evaluation: their sequences, and the step where they begin; those of the same sequences one
+        after the other, for long ones come piece after piece."""
         order = np.argsort(self.lengths, kind="stable")
         groups = [order[start : start + ROWS] for start in range(0, len(order), ROWS)]
-        return [(rows, at) for rows in groups for at in range(0, int(self.lengths[rows].max()), CHUNK)]
+        return [[(rows, at) for at in range(0, int(self.lengths[rows].max()), CHUNK)] for rows in groups]
 
     def piece(self, rows: np.ndarray, start: int) -> Batch:
         """One of these batches."""
