@@ -167,3 +167,15 @@ def test_a_training_that_goes_on_from_a_model_is_watched(name, tmp_path):
     assert (tmp_path / "page.html").stat().st_size
     for own in found:
         same_losses(own, alone)
+
+
+@pytest.mark.parametrize("name", ["translate, copying", "caption", "transcribe", "generate numbers"])
+def test_ranks_measure_together_what_one_measures(name, monkeypatch):
+    """To the bit, of chunks that are made small here."""
+    for path in ("translate.predictor._BATCH", "caption.predictor._BATCH", "generate.numbers.examples.ROWS"):
+        monkeypatch.setattr(f"gatewise.tasks.{path}", 4)
+    monkeypatch.setattr("gatewise.tasks.transcribe.predictor._BATCH_STEPS", 100)
+    model, (data, *y) = fitted(name), FITS[name][1]
+    alone = model.evaluate(data, *y)
+    for found in run_ranks(3, lambda rank: model.evaluate(data, *y)):
+        assert found == alone

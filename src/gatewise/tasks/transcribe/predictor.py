@@ -128,19 +128,17 @@ class Predictor:
             return [self.usual] * len(data)
         return self._of_each(data, lambda p: self.decoder.text(self.decoder.labels(p)))
 
-    def log_probabilities(self, data: Sequences, batch_steps: int = _BATCH_STEPS) -> list[np.ndarray]:
+    def log_probabilities(self, data: Sequences) -> list[np.ndarray]:
         """(T, V) of each sequence. Sequences of similar length are computed side by side."""
-        return self._of_each(data, lambda p: p, batch_steps)
+        return self._of_each(data, lambda p: p)
 
-    def _of_each(
-        self, data: Sequences, answer: Callable[[np.ndarray], Answered], batch_steps: int = _BATCH_STEPS
-    ) -> list[Answered]:
+    def _of_each(self, data: Sequences, answer: Callable[[np.ndarray], Answered]) -> list[Answered]:
         """What follows from the `log_probabilities` of each sequence."""
         scaled, lengths = self.frames.scaled(data), self.frames.steps(data.lengths)
         order: list[int] = np.argsort(-lengths, kind="stable").tolist()
         batches = list[list[int]]()
         while order:
-            count = max(1, batch_steps // int(lengths[order[0]]))
+            count = max(1, _BATCH_STEPS // int(lengths[order[0]]))
             batches.append(order[:count])
             order = order[count:]
 
