@@ -55,13 +55,15 @@ class Division:
         with computing(part):
             yield self._module.rows(batch, rows), float(part.counts)
 
-    def validated(self, batch: Any) -> Any:
-        """The own rows of a validation batch, None if there are none; the whole batch if it has none, for then all
-        ranks compute it together."""
-        if self.ranks.alone or not (work := self._module.work(batch)):
-            return batch
+    def validated(self, batch: Any) -> tuple[Any, bool]:
+        """The own rows of a validation batch, None if there are none; and whether they count. A batch that has no rows
+        all ranks compute together, and it counts once."""
+        if self.ranks.alone:
+            return batch, True
+        if not (work := self._module.work(batch)):
+            return batch, self.ranks.first
         mine = deal(work, self.ranks.size)[self.ranks.rank]
-        return self._module.rows(batch, torch.tensor(mine)) if mine else None
+        return (self._module.rows(batch, torch.tensor(mine)) if mine else None), True
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Give every parameter the sum of its gradients of all ranks; none if no rank has one."""

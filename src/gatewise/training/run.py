@@ -334,11 +334,12 @@ class Run:
     def validate(self, batch: Any) -> None:
         if self.moved:
             return
-        part = self._division.validated(batch)
+        part, counts = self._division.validated(batch)
         if part is not None:
             total, count = self.module.validation_sums(part)
-            self._sum = self._sum + total.detach().double()
-            self._count += int(count)
+            if counts:
+                self._sum = self._sum + total.detach().double()
+                self._count += int(count)
         if self._ranks.alone:
             self.stop_if_requested()
 
