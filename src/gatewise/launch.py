@@ -7,12 +7,22 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_map: ContextVar[Callable[..., list[Any]] | None] = ContextVar("map", default=None)
+_AT_ONCE = 4  # items for each process, of which what is found is in memory together
+
+_sharing: ContextVar[Sharing | None] = ContextVar("sharing", default=None)
+
+
+class Sharing(Protocol):
+    """One of several processes."""
+
+    size: int
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]: ...
 
 
 def started() -> bool:
@@ -28,15 +38,24 @@ def restarted() -> bool:
 def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """What the function gives for each item, of which every process of a training computes some; see `ranks.Ranks.map`.
     A process that is alone computes all."""
-    shared = _map.get()
-    return list(map(function, items)) if shared is None else shared(function, items)
+    ranks = _sharing.get()
+    return [function(item) for item in items] if ranks is None else ranks.map(function, items)
+
+
+def in_turn(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """The same one after the other, where what is found for all items would take much memory. All have to be asked
+    for, by every process."""
+    ranks = _sharing.get()
+    size = 1 if ranks is None else _AT_ONCE * ranks.size
+    for start in range(0, len(items), size):
+        yield from each(function, items[start : start + size])
 
 
 @contextmanager
-def sharing(shared: Callable[..., list[Any]] | None) -> Iterator[None]:
-    """Inside, this is how `each` shares items; None: not at all."""
-    before = _map.set(shared)
+def sharing(ranks: Sharing | None) -> Iterator[None]:
+    """Inside, `each` shares items with these processes; None: with no others."""
+    before = _sharing.set(ranks)
     try:
         yield
     finally:
-        _map.reset(before)
+        _sharing.reset(before)

@@ -158,7 +158,7 @@ def among(ranks: Ranks) -> Iterator[Ranks]:
     """Inside, this thread is one of these."""
     before = _ranks.set(ranks)
     try:
-        with sharing(None if ranks.alone else ranks.map):
+        with sharing(None if ranks.alone else ranks):
             yield ranks
     finally:
         _ranks.reset(before)

@@ -1,6 +1,11 @@
 """Tasks that several ranks train, threads here: losses, weights and figures are those of one process."""
 
+import itertools
+import json
 import random
+import signal
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,11 +14,13 @@ from ranks_in_threads import run_ranks
 from tasks.classify.classify_examples import mixed, waves
 from tasks.detect.detect_kit import table
 from tasks.forecast.forecast_kit import sequences, wave
-from tasks.tag.tag_examples import SMALL, series, tagged
+from tasks.tag.tag_examples import SIZES, SMALL, sentences, series, tagged
 
 from gatewise import Classifier, Detector, Forecaster, Tagger
+from gatewise.runtime.network import Block
+from gatewise.tasks.network import Listed, Network
 
-USUAL = {"hidden_size": 6, "num_layers": 2, "epochs": 2, "threads": 1, "dropout": 0.3}
+USUAL = {"hidden_size": 6, "num_layers": 2, "epochs": 1, "threads": 1, "dropout": 0.3}
 MASKS = {"recurrent_dropout": 0.2, "zoneout": 0.1, "weight_dropout": 0.2}
 
 
@@ -37,8 +44,8 @@ def numbers(several=False, **options):
     return lambda: Classifier(**{**USUAL, "batch_size": 8, "ensemble": 1, **options}).fit(X, y)
 
 
-def words(**options):
-    return lambda: Tagger(**{**SMALL, **USUAL, "batch_size": 9, **options}).fit(tagged(46))
+def words(count=46, **options):
+    return lambda: Tagger(**{**SIZES, **USUAL, "batch_size": 9, **options}).fit(tagged(count))
 
 
 def measurements(numeric=False, **options):
@@ -66,8 +73,9 @@ CASES = {
     "readings": readings(),
     "folds": numbers(ensemble=3, augmentation=0.5, pooling="last,mean,max,attention", **MASKS),
     "labels": numbers(several=True, bidirectional=False, cell="gru"),
-    "words": words(crf=True, **MASKS),
-    "words, no CRF": words(crf=False, bidirectional=False),
+    "words": words(crf=True, share=1.0, **MASKS),
+    "words, no CRF": words(crf=False, bidirectional=False, share=1.0),
+    "a network for each fold": words(12),
     "measurements": measurements(**MASKS),
     "measured numbers": measurements(numeric=True),
     "sales": sales(mode="direct", **MASKS),
@@ -98,14 +106,94 @@ def same(one, other, path=""):
         assert one == other, path
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_ranks_train_what_one_process_trains(name):
-    alone = CASES[name]()
-    for size in (2, 3):
-        found = run_ranks(size, lambda rank: CASES[name]())
-        for model in found:
-            same(alone.history_, model.history_)
-            assert torch.equal(weights(model), weights(found[0]))
-            moved = weights(model) - weights(alone)
-            assert moved.norm() < 1e-3 * weights(alone).norm()  # of an optimiser that divides by what is nearly zero
-            same(alone.metrics_, model.metrics_)
+def assert_trained_alike(found, alone):
+    for model in found:
+        same(alone.history_, model.history_)
+        assert torch.equal(weights(model), weights(found[0]))
+        moved = weights(model) - weights(alone)
+        assert moved.norm() < 1e-3 * weights(alone).norm()  # of an optimiser that divides by what is nearly zero
+        same(alone.metrics_, model.metrics_)
+
+
+@pytest.mark.parametrize(("name", "size"), list(zip(CASES, itertools.cycle((2, 3)), strict=False)))
+def test_ranks_train_what_one_process_trains(name, size):
+    assert_trained_alike(run_ranks(size, lambda rank: CASES[name]()), CASES[name]())
+
+
+class Spelled(Network):
+    axes: ClassVar = {"lengths": 0, "index": 1, "letters": Listed("index", 1), "counts": Listed("index", 0)}
+
+
+def test_rows_of_a_batch_have_only_what_they_list():
+    net = Spelled(Block({}))
+    index = torch.tensor([[0, 3, 1], [2, 0, 1]])  # of four words, in three rows of two steps
+    letters, counts = torch.arange(8).view(2, 4), torch.tensor([5, 6, 7, 8])
+    batch = {
+        "lengths": torch.tensor([2, 1, 2]),
+        "a.index": index,
+        "a.letters": letters,
+        "a.counts": counts,
+        "rate": 0.5,
+    }
+    assert net.work(batch) == [2, 1, 2]
+    own = net.rows(batch, torch.tensor([0, 2]))
+    assert own["lengths"].tolist() == [2, 2]
+    assert own["rate"] == 0.5
+    assert own["a.counts"].tolist() == [5, 6, 7]
+    assert torch.equal(own["a.letters"][:, own["a.index"]], letters[:, index[:, [0, 2]]])
+    assert net.work({"a.index": index}) == [1.0] * 3
+    assert net.work({"criterion": None}) == []
+
+
+def test_plain_methods_alone_are_those_of_one_process():
+    """To the bit: each is learned by one rank, as one process would."""
+    for fit in (words(only="plain"), measurements(only="plain", share=None), texts(only="plain"), sales(only="plain")):
+        alone = fit()
+        for model in run_ranks(2, lambda rank, fit=fit: fit()):
+            assert json.dumps(model.metrics_) == json.dumps(alone.metrics_)
+
+
+def test_a_network_that_goes_on_from_a_model_and_is_watched(tmp_path):
+    X, y = waves(40, 0)
+    options = {**USUAL, "batch_size": 7, "ensemble": 2}
+    before = Classifier(**options).fit(X, y)
+
+    def fit(rank):
+        folder = tmp_path / f"{rank}"
+        folder.mkdir()
+        given = {"start_from": before, "output": folder / "m", "watch": folder / "m.html"}
+        return Classifier(**{**options, "seed": 1}).fit(X[:31], y[:31], **given)
+
+    found = run_ranks(2, fit)
+    assert_trained_alike(found, fit("alone"))
+    assert {path.name for path in (tmp_path / "0").iterdir()} == {"m", "m.metrics.jsonl", "m.html"}
+    assert not list((tmp_path / "1").iterdir())
+
+
+class Stop:
+    """Progress that sends Ctrl-C at the fourth step."""
+
+    def step(self, step, loss):
+        if step == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    def __getattr__(self, name):
+        return lambda *values: None
+
+
+def test_one_process_begins_and_three_ranks_go_on(tmp_path):
+    x, y = sentences(40)
+    fit = partial(Tagger(**{**SMALL, **USUAL, "batch_size": 9}).fit, x, y)
+    whole = fit()
+    options = whole.get_params()
+    Tagger(**options).fit(x, y, output=tmp_path / "m", progress=lambda unit, per_step: Stop())
+    assert (tmp_path / "m.checkpoint").exists()
+    found = run_ranks(3, lambda rank: Tagger(**options).fit(x, y, output=tmp_path / "m", resume=True))
+    assert_trained_alike(found, whole)
+
+
+def test_in_bfloat16():
+    fit = numbers(precision="bfloat16", epochs=4)
+    alone = fit()
+    for model in run_ranks(2, lambda rank: fit()):
+        assert model.history_["loss"] == pytest.approx(alone.history_["loss"], rel=2e-2)

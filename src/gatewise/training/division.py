@@ -56,14 +56,14 @@ class Division:
             yield self._module.rows(batch, rows), float(part.counts)
 
     def validated(self, batch: Any) -> tuple[Any, bool]:
-        """The own rows of a validation batch, None if there are none; and whether they count. A batch that has no rows
-        all ranks compute together, and it counts once."""
+        """The own rows of a validation batch, None if there are none; and whether it is a batch without rows, which all
+        ranks compute together."""
         if self.ranks.alone:
-            return batch, True
+            return batch, False
         if not (work := self._module.work(batch)):
-            return batch, self.ranks.first
+            return batch, True
         mine = deal(work, self.ranks.size)[self.ranks.rank]
-        return (self._module.rows(batch, torch.tensor(mine)) if mine else None), True
+        return (self._module.rows(batch, torch.tensor(mine)) if mine else None), False
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Give every parameter the sum of its gradients of all ranks; none if no rank has one."""

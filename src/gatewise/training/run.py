@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any, cast
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelFileError
 from ..randomness import Generators
-from ..ranks import current
+from ..ranks import Ranks, among, current
 from . import checkpoint as checkpoints
 from . import race, sentences
 from .counters import NORMS_KEPT, Counters
@@ -334,10 +335,13 @@ class Run:
     def validate(self, batch: Any) -> None:
         if self.moved:
             return
-        part, counts = self._division.validated(batch)
+        part, together = self._division.validated(batch)
         if part is not None:
-            total, count = self.module.validation_sums(part)
-            if counts:
+            with (
+                nullcontext() if together else among(Ranks())
+            ):  # the others have other rows, and share no work of these
+                total, count = self.module.validation_sums(part)
+            if self._ranks.first or not together:
                 self._sum = self._sum + total.detach().double()
                 self._count += int(count)
         if self._ranks.alone:
@@ -400,7 +404,8 @@ class Run:
             self._look()
         if self.on_evaluation is not None and self._ranks.first and not self._network.training:
             self._suspend()
-            sample = self.on_evaluation(counters.step)
+            with among(Ranks()):
+                sample = self.on_evaluation(counters.step)
             self._continue()
             if sample is not None:
                 self.progress.sample(self.spent, sample)
@@ -420,7 +425,8 @@ class Run:
         figures: dict[str, Any] = {}
         if self._watching is not None:
             self._suspend()
-            figures = self._watching.look(self.module, self._device)
+            with among(Ranks()):
+                figures = self._watching.look(self.module, self._device)
             self._continue()
         self._write_line("look", **figures)
         with self.files.agreed(self.files.history if self._watching is None else self._watching.page):

@@ -12,12 +12,13 @@ from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
 from ...data.tables.schema import Schema
 from ...errors import OptionError
+from ...launch import each
 from ..answers import Answer
 from ..options import names
 from ..sharding import names_of, predicted
 from .architecture import average, forward, member_scores
 from .baselines.plain import Baselines
-from .inputs import TOGETHER, Inputs, pieces
+from .inputs import TOGETHER, Inputs
 from .options import ClassifyOptions
 from .reading import read_sequences
 from .targets import Targets
@@ -184,8 +185,11 @@ class Predictor:
 
     @np.errstate(all="ignore")  # damaged weights show in what comes out
     def _computed(self, data: Sequences, rows: np.ndarray, function: Callable[..., Any]) -> np.ndarray:
-        encoded = (self.inputs.encode(piece) for piece in pieces(data, rows, TOGETHER))
-        return np.concatenate([function(self.net, arrays).astype(np.float64) for arrays in encoded])
+        def computed(some: np.ndarray) -> np.ndarray:
+            found: np.ndarray = function(self.net, self.inputs.encode(data.take(some))).astype(np.float64)
+            return found
+
+        return np.concatenate(each(computed, [rows[at : at + TOGETHER] for at in range(0, len(rows), TOGETHER)]))
 
     def _predicted(self, data: Any) -> np.ndarray:
         sequences = self.read(data)

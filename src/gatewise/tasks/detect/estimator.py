@@ -17,6 +17,7 @@ import numpy as np
 
 from ...data.split import split_by_time
 from ...errors import ModelFileError
+from ...launch import each
 from ...runtime.network import Block, checked
 from ...runtime.streams import Streams
 from ...terminal import shown
@@ -32,6 +33,7 @@ from .baselines import WINDOWS, z_name
 from .document import Data, Document
 from .evaluation import (
     SHARES,
+    Chosen,
     baseline_thresholds,
     choose,
     detect_report,
@@ -261,7 +263,7 @@ class Detector(Estimator, DetectOptions):
         errors: list[Errors] | None = None
         if self._net is not None:
             reader = error_reader(self._net, self, self.scale_)
-            errors = [reader.errors(one) for one in values]
+            errors = each(lambda number: reader.errors(values[number]), range(len(values)))
         residuals = None if errors is None else [own.residuals for own in errors]
         self.normal_ = Normal.of(residuals, values, steps.normal, self.scale_, int(self.smoothing))
         shaped = with_shapes(self.scale_, self.normal_)
@@ -275,18 +277,20 @@ class Detector(Estimator, DetectOptions):
 
         share, history = self._default_share(), int(given_or(self.history, HISTORY))
         if labels is not None and labelled:
-            tried = [
-                choose(
+            shares = SHARES if self.share is None and self.only is None else (share,)
+
+            def chosen(some: int) -> Chosen:
+                return choose(
                     scores(1.0, some),
                     scores(0.0, some),
                     labels,
                     steps.judged,
                     threshold=lambda found: alarm_threshold(self, found, steps.normal),
-                    shares=SHARES if self.share is None and self.only is None else (share,),
+                    shares=shares,
                     history=some,
                 )
-                for some in (HISTORIES if self.history is None else (history,))
-            ]
+
+            tried = each(chosen, HISTORIES if self.history is None else (history,))
             best = max(tried, key=lambda one: one.precision)
             share, history, self.wake_ = best.share, best.history, best.wake
         self.threshold_ = alarm_threshold(self, scores(share, history), steps.normal)

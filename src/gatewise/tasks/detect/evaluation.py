@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...launch import each
 from ...metrics.detection import average_precision, pointwise_scores, range_scores, ranges
 from ..report import Columns, Metrics, parts_and_baselines, scores_table
 from ..verdict import judged
@@ -39,11 +40,13 @@ def evaluate(
         strongest: Of them, the one to judge the detector by.
         share: Of the network in the scores; None in models of before, which are not judged.
     """
-    scores, errors = [], []  # and not the channels, which would take as much memory as the values
-    for values in series.values:
-        surprises, mean = predictor.surprises_and_errors(values)
-        scores.append(surprises.scores)
-        errors.append(mean)
+
+    def found_in(number: int) -> tuple[np.ndarray, np.ndarray]:
+        surprises, mean = predictor.surprises_and_errors(series.values[number])
+        return surprises.scores, mean  # and not the channels, which would take as much memory as the values
+
+    both = each(found_in, range(len(series.values)))
+    scores, errors = [own for own, _ in both], [mean for _, mean in both]
     metrics: dict[str, Any] = {}
     last = ""
     for part in parts[0]:
@@ -82,14 +85,20 @@ def baseline_thresholds(
         normal: Per series, (n,) which steps are normal.
         steps: The same of the labelled steps to tell the best one by, or None: there is no best one.
     """
-    thresholds, precision = {}, {}
-    for name in BASELINES:
+
+    def of_one(name: str) -> tuple[float, float | None] | None:
         scores = _plain_scores(name, series)
         if scores is None:
-            continue
-        thresholds[name] = threshold_of(scores, normal, rate)
+            return None
+        precision = None
         if steps is not None and series.labels is not None:
-            precision[name] = precision_of(scores, series.labels, steps)
+            precision = precision_of(scores, series.labels, steps)
+        return threshold_of(scores, normal, rate), precision
+
+    names = [*BASELINES]
+    found = {name: own for name, own in zip(names, each(of_one, names), strict=True) if own is not None}
+    precision = {name: own for name, (_, own) in found.items() if own is not None}
+    thresholds = {name: threshold for name, (threshold, _) in found.items()}
     return thresholds, max(precision, key=lambda name: precision[name]) if precision else None
 
 
@@ -171,18 +180,20 @@ def choose(
 def _of_baselines(
     predictor: Predictor, series: Series, parts: Parts, thresholds: Mapping[str, float]
 ) -> dict[str, Any]:
-    metrics = {}
-    for name, threshold in thresholds.items():
+
+    def of_one(name: str) -> dict[str, Any] | None:
         scores = _plain_scores(name, series)
         if scores is None:
-            continue
+            return None
         for part in reversed(list(parts[0])):
             places = [own[part] for own in parts]
-            found = _figures(predictor, series, places, scores, threshold)
+            found = _figures(predictor, series, places, scores, thresholds[name])
             if found is not None:
-                metrics[name] = found
-                break
-    return metrics
+                return found
+        return None
+
+    names = [*thresholds]
+    return {name: own for name, own in zip(names, each(of_one, names), strict=True) if own is not None}
 
 
 def _figures(

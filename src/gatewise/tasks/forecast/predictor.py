@@ -13,6 +13,7 @@ from ...data.tables.frequency import Frequency
 from ...data.tables.regular import name_of
 from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
+from ...launch import in_turn
 from ...metrics.forecasting import INTERVAL_LEVELS, Forecast
 from ..options import names
 from ..sharding import names_of, predicted
@@ -148,7 +149,8 @@ class Predictor:
             every: Whether those have to hold every method, with a share or without.
         """
         at_once = windows_at_once(self.options, self.targets)
-        for start in range(0, len(part), at_once):
+
+        def computed(start: int) -> tuple[np.ndarray, Forecast | None, Forecast | None, dict[str, np.ndarray]]:
             which = np.arange(start, min(len(part), start + at_once))
             rows, origins = part[which]
             batch = series.batch(rows, origins, self.window)
@@ -162,7 +164,9 @@ class Predictor:
                 known = self.plain.known(series, rows, origins, self.window.inputs)
                 each = self.plain.each(past, self.plain.methods if every else self.plain.used, known, before)
                 plain = self._of_plain(self.plain.mean(each), loc, scale, past)
-            yield which, own, plain, each
+            return which, own, plain, each
+
+        yield from in_turn(computed, range(0, len(part), at_once))
 
     def window_forecast(
         self, batch: Batch, loc: np.ndarray, scale: np.ndarray, past: np.ndarray, mean: np.ndarray | None

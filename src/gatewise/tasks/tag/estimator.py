@@ -16,8 +16,10 @@ import numpy as np
 
 from ...data.groups import groups_of, refuse_shared
 from ...data.sequences import Sequences
+from ...decoding.viterbi import Chain
 from ...document import read
 from ...errors import ModelFileError, OptionError
+from ...launch import in_turn
 from ...runtime.network import Block, checked
 from ...runtime.streams import Streams
 from ...training import ProgressFor
@@ -484,7 +486,7 @@ class Tagger(Estimator, TagOptions):
     ) -> list[Held]:
         """What networks of the folds say of the steps that they did not learn from; none if that was interrupted."""
         from .batches import Pieces
-        from .fitting import fold_networks
+        from .fitting import Fold, fold_network
 
         def pieces(data: Sequences) -> Pieces:
             sizes, seed = self.sizing_, int(self.seed)
@@ -492,15 +494,22 @@ class Tagger(Estimator, TagOptions):
             encoded = self.features_.encode(data)
             return Pieces(encoded, wanted, batch_size=sizes.batch_size, chunk_length=sizes.chunk_length, seed=seed)
 
-        tell(f"too few steps for a validation part: {len(choice.folds)} networks, each without a part of the data")
-        found = []
-        networks = fold_networks(choice.folds, pieces, lambda: self.begun(build()), plan, int(self.seed), batches)
-        for fold, held, network in zip(choice.folds, choice.held, networks, strict=False):
+        def said(fold: Fold) -> tuple[np.ndarray, Chain | None] | None:
+            seed = int(self.seed)
+            network = fold_network(pieces(fold.train), lambda: self.begun(build()), plan, seed, batches)
+            if network is None:
+                return None
             net = network.without_torch()
             predictor = Predictor(net=net, options=self, features=self.features_, targets=self.targets_, schema=None)
-            scores = predictor.network_scores(self.features_.encode(fold.held))
-            found.append(replace(held, network=scores, network_chain=predictor.chain(1.0)))
-        return found if len(found) == len(choice.folds) else []
+            return predictor.network_scores(self.features_.encode(fold.held)), predictor.chain(1.0)
+
+        tell(f"too few steps for a validation part: {len(choice.folds)} networks, each without a part of the data")
+        found = []
+        for held, own in zip(choice.held, in_turn(said, choice.folds), strict=True):
+            if own is None:
+                return []
+            found.append(replace(held, network=own[0], network_chain=own[1]))
+        return found
 
     def _strongest_plain(self, choice: Choice) -> str:
         """The plain method that errs least on the steps that chose the regression."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from torch.nn.functional import cross_entropy, embedding_bag
 from ...data.sequences import Sequences, offsets_of
 from ...decoding.viterbi import FORBIDDEN, Chain
 from ...files import TemporaryFolder
+from ...launch import each
 from ...randomness import built
 from ...training import Batches, Plan, TrainingStopped, train
 from .evaluation import Held, counts, error
@@ -179,26 +181,28 @@ class Chooser:
         return self._tried(wide if fits else windows, features)
 
     def _tried(self, windows: Windows, features: Features) -> Trial:
-        sums: list[list[np.ndarray]] = []
-        kept: list[dict[int, tuple[np.ndarray, Linear]]] = []
-        for fold in self.folds:
-            held, wanted = features.encode(fold.held), self.encode(fold.held)
-            examples = Examples(features.encode(fold.train), self.encode(fold.train))
-            totals: list[np.ndarray] = []
-            own: dict[int, tuple[np.ndarray, Linear]] = {}
-            for place, linear in enumerate(self._candidates(windows, features, examples)):
-                scores = linear.scores(held, features).astype(np.float32)
-                found = decided(scores, held.offsets, linear.chain, self.targets)
-                totals.append(counts(found, wanted, held.offsets, self.targets).sum(0))
-                if len(self.folds) > 1:
-                    own[place] = scores, linear
-                elif place == int(np.argmin(error(np.array(totals), self.targets))):
-                    own = {place: (scores, linear)}  # the best so far, for tables of weights are large
-            sums.append(totals)
-            kept.append(own)
-        errors = error(np.sum(sums, axis=0), self.targets)
+        found = each(partial(self._of_fold, windows, features), self.folds)
+        errors = error(np.sum([totals for totals, _ in found], axis=0), self.targets)
         best = int(np.argmin(errors))
-        return Trial(windows, best, float(errors[best]), [own[best] for own in kept])
+        return Trial(windows, best, float(errors[best]), [own[best] for _, own in found])
+
+    def _of_fold(
+        self, windows: Windows, features: Features, fold: Fold
+    ) -> tuple[list[np.ndarray], dict[int, tuple[np.ndarray, Linear]]]:
+        """Counts of each candidate on the steps that are held out; and by place what it says of them, and it."""
+        held, wanted = features.encode(fold.held), self.encode(fold.held)
+        examples = Examples(features.encode(fold.train), self.encode(fold.train))
+        totals: list[np.ndarray] = []
+        own: dict[int, tuple[np.ndarray, Linear]] = {}
+        for place, linear in enumerate(self._candidates(windows, features, examples)):
+            scores = linear.scores(held, features).astype(np.float32)
+            found = decided(scores, held.offsets, linear.chain, self.targets)
+            totals.append(counts(found, wanted, held.offsets, self.targets).sum(0))
+            if len(self.folds) > 1:
+                own[place] = scores, linear
+            elif place == int(np.argmin(error(np.array(totals), self.targets))):
+                own = {place: (scores, linear)}  # the best so far, for tables of weights are large
+        return totals, own
 
     def _candidates(self, windows: Windows, features: Features, examples: Examples) -> Iterator[Linear]:
         return candidates(windows, features, self.targets, examples, self.seed)
@@ -450,35 +454,26 @@ def _standardised(
 # Networks of folds.
 
 
-def fold_networks(
-    folds: Sequence[Fold],
-    pieces: Callable[[Sequences], Batches],
-    build: Callable[[], TagNetwork],
-    plan: Plan,
-    seed: int,
-    batches: int,
-) -> Iterator[TagNetwork]:
-    """A network for each fold, trained as the one of all data: for as many passes, at the same rates. No more of them
-    once one was stopped.
+def fold_network(
+    training: Batches, build: Callable[[], TagNetwork], plan: Plan, seed: int, batches: int
+) -> TagNetwork | None:
+    """A network of a fold, trained as the one of all data: for as many passes, at the same rates. None if it was
+    stopped.
 
     Args:
-        pieces: Batches of sequences.
+        training: What the fold learns from.
         build: Makes a network.
         plan: Of the network of all data.
         batches: Of a pass over all data.
     """
-    for fold in folds:
-        training = pieces(fold.train)
-        steps = max(1, round(plan.steps * len(training) / batches))
-        warmup = min(plan.warmup, steps // 2)
-        own = replace(plan, steps=steps, evaluate_every=steps, warmup=warmup, patience=None, race=False)
-        network = built(seed, build)
-        with TemporaryFolder("fold") as folder:
-            checkpoint, history = Path(folder, "checkpoint"), Path(folder, "history")
-            try:
-                outcome = train(network, training, training, own, checkpoint=checkpoint, history=history, identity={})
-            except TrainingStopped:
-                return
-        if outcome.reason == "interrupted":
-            return
-        yield network
+    steps = max(1, round(plan.steps * len(training) / batches))
+    warmup = min(plan.warmup, steps // 2)
+    own = replace(plan, steps=steps, evaluate_every=steps, warmup=warmup, patience=None, race=False)
+    network = built(seed, build)
+    with TemporaryFolder("fold") as folder:
+        checkpoint, history = Path(folder, "checkpoint"), Path(folder, "history")
+        try:
+            outcome = train(network, training, training, own, checkpoint=checkpoint, history=history, identity={})
+        except TrainingStopped:
+            return None
+    return None if outcome.reason == "interrupted" else network

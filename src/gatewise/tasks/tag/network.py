@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
+from ...launch import each
 from ...ranks import total
 from ...runtime.network import Block
 from ..network import Listed, Network, begin_as
@@ -89,11 +90,13 @@ class TagNetwork(Network):
         self.eval()
         batches = [validation.at(place) for place in range(len(validation))]
         scores = [self(batch)[0] for batch in batches]
-        errors = {}
-        for bias in _BIASES:
+
+        def wrong(bias: float) -> float:
             found = [self._decode(own, batch["lengths"], bias) for own, batch in zip(scores, batches, strict=True)]
             sums = [self._span_errors(labels, batch) for labels, batch in zip(found, batches, strict=True)]
-            errors[bias] = sum(wrong for wrong, _ in sums) / max(1, sum(count for _, count in sums))
+            return sum(wrong for wrong, _ in sums) / max(1, sum(count for _, count in sums))
+
+        errors = dict(zip(_BIASES, each(wrong, _BIASES), strict=True))
         self.outside_bias.fill_(min(errors, key=lambda bias: errors[bias]))
 
     def predictions(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from ...data.sequences import Sequences, offsets_of
 from ...data.tables.schema import Schema
 from ...data.tables.timezones import as_written
 from ...decoding.viterbi import Chain
+from ...launch import in_turn
 from ..answers import Answer
 from ..sharding import names_of, predicted
 from .architecture import forward
@@ -134,10 +135,17 @@ class Predictor:
         found = np.zeros((int(data.offsets[-1]), self.targets.outputs), np.float32)
         lengths = np.diff(data.offsets)
         order: Sequence[int] = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())].tolist()
+        batches = []
         while order:
             count = max(1, batch_steps // int(lengths[order[0]]))
-            some, order = np.array(order[:count]), order[count:]
-            scores, _ = forward(self.net, data.batch(data.offsets[some], lengths[some]))
+            batches.append(np.array(order[:count]))
+            order = order[count:]
+
+        def computed(some: np.ndarray) -> np.ndarray:
+            scores: np.ndarray = forward(self.net, data.batch(data.offsets[some], lengths[some]))[0]
+            return scores
+
+        for some, scores in zip(batches, in_turn(computed, batches), strict=True):
             for row, sequence in enumerate(some):
                 start, stop = data.offsets[sequence], data.offsets[sequence + 1]
                 found[start:stop] = scores[: stop - start, row]

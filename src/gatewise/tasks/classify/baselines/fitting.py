@@ -9,10 +9,12 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ....data.sequences import Sequences
+from ....launch import each
 from ..inputs import Text, pieces
 from ..split import folds_of
 from ..targets import Targets
@@ -60,18 +62,37 @@ def learned_baselines(
         tell: Shows the user a line.
         vectors: Of words, learned from other text.
     """
-    found = learned_regression(examples, seed, size=size, effort=effort, tell=tell)
     random, folds = np.random.default_rng([seed, 4]), _folds(examples, seed) if held is None else None
-    for name, most, learn in _suiting(examples, seed, held, folds, recordings, vectors):
-        started, own = time.monotonic(), examples.some(most, random)
-        found.methods[name], left_out = learn(own)
+    suiting = [
+        (name, examples.some(most, random), learn)
+        for name, most, learn in _suiting(examples, seed, held, folds, recordings, vectors)
+    ]
+
+    def learned(name: str, learn: Callable[[Examples], Learned], own: Examples) -> Learned:
+        started = time.monotonic()
+        result = learn(own)
+        if time.monotonic() - started > TELL_EVERY:
+            tell(f"{name}: {time.monotonic() - started:.0f} s")
+        return result
+
+    held_back = [] if folds is None else [np.asarray(folds == k) for k in _tried(folds)]
+    pieces_of_work: list[Callable[[], Any]] = [
+        *(partial(learned, name, learn, own) for name, own, learn in suiting),
+        partial(learned_regression, examples, seed, size=size, effort=effort, tell=tell),
+        *(partial(_left_out, examples, seed, here, effort) for here in held_back),
+    ]
+    results = each(lambda work: work(), pieces_of_work)
+    found: Baselines = results[len(suiting)]
+    for (name, own, _), (method, left_out) in zip(suiting, results, strict=False):
+        found.methods[name] = method
         if held is None:
             found.left_out[name] = np.full((len(examples.rows), examples.targets.outputs), np.nan)
             found.left_out[name][np.searchsorted(examples.rows, own.rows)] = left_out
-        if time.monotonic() - started > TELL_EVERY:
-            tell(f"{name}: {time.monotonic() - started:.0f} s")
     if folds is not None:
-        found.left_out[regression_name(examples.targets.kind)] = _left_out(examples, seed, folds, effort)
+        of_regression = np.full((len(folds), examples.targets.outputs), np.nan)
+        for here, left_out in zip(held_back, results[len(suiting) + 1 :], strict=True):
+            of_regression[here] = left_out
+        found.left_out[regression_name(examples.targets.kind)] = of_regression
     return found
 
 
@@ -155,14 +176,10 @@ def learned_regression(
     return Baselines(prior, Regression(buckets, words, others, bias))
 
 
-def _left_out(examples: Examples, seed: int, folds: np.ndarray, effort: float) -> np.ndarray:
-    """(N, K) predictions by regressions that did not learn from what they predict, NaN where there are none."""
-    found = np.full((len(folds), examples.targets.outputs), np.nan)
-    for k in _tried(folds):
-        here = folds == k
-        other = learned_regression(examples.of(examples.rows[~here]), seed, effort=effort).regression
-        found[here] = other.outputs(examples.inputs, examples.targets, examples.data, examples.rows[here])
-    return found
+def _left_out(examples: Examples, seed: int, here: np.ndarray, effort: float) -> np.ndarray:
+    """(n, K) predictions of these sequences by a regression that learned from all others."""
+    other = learned_regression(examples.of(examples.rows[~here]), seed, effort=effort).regression
+    return other.outputs(examples.inputs, examples.targets, examples.data, examples.rows[here])
 
 
 def learned_ngrams(

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from ....data.sequences import Sequences
+from ....launch import each
 from ..inputs import Inputs
 from ..targets import Targets
 from .blend import mixture
@@ -68,8 +69,9 @@ class Baselines:
             names: Of those that are asked for; None: all.
         """
         there: dict[str, Regression | Method] = {regression_name(targets.kind): self.regression, **self.methods}
-        asked = there if names is None else names
-        return {name: self.reweighted(there[name].outputs(inputs, targets, data, rows)) for name in asked}
+        asked = [*(there if names is None else names)]
+        found = each(lambda name: self.reweighted(there[name].outputs(inputs, targets, data, rows)), asked)
+        return dict(zip(asked, found, strict=True))
 
     def reweighted(self, probabilities: np.ndarray) -> np.ndarray:
         """Probabilities as they would be, had each class the weight that the networks gave it."""
