@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
@@ -49,7 +50,7 @@ class ThreadRanks(Ranks):
         return tensor
 
     def all(self, value: Result) -> list[Result]:
-        return self._table.exchange(self.rank, value)
+        return [pickle.loads(told) for told in self._table.exchange(self.rank, pickle.dumps(value))]
 
     def of_first(self, value: Result) -> Result:
         return self.all(value)[0]

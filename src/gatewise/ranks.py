@@ -328,7 +328,7 @@ def total(count: float | Tensor) -> Any:
     Args:
         count: A number, or a tensor, through which no gradient passes.
     """
-    if (part := _current()) is None:
+    if (part := computed()) is None:
         return count
     number = count.detach().double() if isinstance(count, Tensor) else torch.tensor(count, dtype=torch.float64)
     summed = current().sum(number.clone() if part.counts else torch.zeros_like(number))
@@ -341,7 +341,7 @@ def share(count: int | Tensor) -> float | Tensor:
     Args:
         count: Of what the mean is of, or the sum of its weights.
     """
-    if (part := _current()) is None:
+    if (part := computed()) is None:
         return 1.0
     whole = total(count)
     return (count / whole if part.counts else 0.0) if whole else 0.0
@@ -350,7 +350,7 @@ def share(count: int | Tensor) -> float | Tensor:
 @contextmanager
 def each_row(times: int) -> Iterator[None]:
     """Inside, each row of the batch is so many rows, beside one another."""
-    if (part := _current()) is None or times == 1:
+    if (part := computed()) is None or times == 1:
         yield
         return
     rows = (part.rows[:, None] * times + torch.arange(times)).flatten()
@@ -366,7 +366,7 @@ def of_rows(draw: Callable[[Sequence[int]], Tensor], shape: Sequence[int], axis:
         shape: Of the rows that are computed here.
         axis: Of the rows.
     """
-    if (part := _current()) is None:
+    if (part := computed()) is None:
         return draw(shape)
     if shape[axis] != len(part.rows):
         raise ValueError(f"axis {axis} of {tuple(shape)} has not the {len(part.rows)} rows of this rank")
@@ -376,7 +376,8 @@ def of_rows(draw: Callable[[Sequence[int]], Tensor], shape: Sequence[int], axis:
     return drawn.index_select(axis, part.rows.to(drawn.device))
 
 
-def _current() -> Part | None:
+def computed() -> Part | None:
+    """The part of a batch that is computed here, inside `computing`; None if that is all of it."""
     return None if torch.compiler.is_compiling() else _part.get()
 
 

@@ -5,6 +5,7 @@ import json
 import random
 import signal
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from tasks.forecast.forecast_kit import sequences, wave
 from tasks.tag.tag_examples import SIZES, SMALL, sentences, series, tagged
 
 from gatewise import Classifier, Detector, Forecaster, Tagger
+from gatewise.runtime.network import Block
+from gatewise.tasks.network import Listed, Network
 
 USUAL = {"hidden_size": 6, "num_layers": 2, "epochs": 1, "threads": 1, "dropout": 0.3}
 MASKS = {"recurrent_dropout": 0.2, "zoneout": 0.1, "weight_dropout": 0.2}
@@ -115,6 +118,31 @@ def assert_trained_alike(found, alone):
 @pytest.mark.parametrize(("name", "size"), list(zip(CASES, itertools.cycle((2, 3)), strict=False)))
 def test_ranks_train_what_one_process_trains(name, size):
     assert_trained_alike(run_ranks(size, lambda rank: CASES[name]()), CASES[name]())
+
+
+class Spelled(Network):
+    axes: ClassVar = {"lengths": 0, "index": 1, "letters": Listed("index", 1), "counts": Listed("index", 0)}
+
+
+def test_rows_of_a_batch_have_only_what_they_list():
+    net = Spelled(Block({}))
+    index = torch.tensor([[0, 3, 1], [2, 0, 1]])  # of four words, in three rows of two steps
+    letters, counts = torch.arange(8).view(2, 4), torch.tensor([5, 6, 7, 8])
+    batch = {
+        "lengths": torch.tensor([2, 1, 2]),
+        "a.index": index,
+        "a.letters": letters,
+        "a.counts": counts,
+        "rate": 0.5,
+    }
+    assert net.work(batch) == [2, 1, 2]
+    own = net.rows(batch, torch.tensor([0, 2]))
+    assert own["lengths"].tolist() == [2, 2]
+    assert own["rate"] == 0.5
+    assert own["a.counts"].tolist() == [5, 6, 7]
+    assert torch.equal(own["a.letters"][:, own["a.index"]], letters[:, index[:, [0, 2]]])
+    assert net.work({"a.index": index}) == [1.0] * 3
+    assert net.work({"criterion": None}) == []
 
 
 def test_plain_methods_alone_are_those_of_one_process():

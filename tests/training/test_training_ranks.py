@@ -10,7 +10,7 @@ from ranks_in_threads import run_ranks
 from training_toy import Toy, Workshop, at_call
 
 from gatewise.errors import OptionError, RankError
-from gatewise.ranks import Part, computing, current, deal, of_rows, same_of_all, total
+from gatewise.ranks import Part, computing, current, deal, each_row, of_rows, same_of_all, share, total
 from gatewise.sharing import each
 from gatewise.training import Silent, TrainingStopped
 
@@ -170,6 +170,34 @@ def test_rows_draw_what_they_draw_in_the_whole_batch():
         assert torch.equal(of_rows(draw, (2, 5), axis=0), draw((5, 5))[[1, 4]])
         with pytest.raises(ValueError, match="has not the 2 rows"):
             of_rows(draw, (3, 5, 2))
+
+
+def test_a_row_of_several_columns_draws_for_each():
+    def draw(shape):
+        return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
+
+    whole = draw((10, 3)).view(5, 2, 3)
+    with computing(Part(torch.tensor([1, 4]), 5)), each_row(2):
+        assert torch.equal(of_rows(draw, (4, 3)), whole[[1, 4]].flatten(0, 1))
+        with each_row(1):
+            assert torch.equal(of_rows(draw, (4, 3)), whole[[1, 4]].flatten(0, 1))
+    with each_row(2):
+        assert torch.equal(of_rows(draw, (10, 3)), draw((10, 3)))
+
+
+def test_shares_of_a_mean_add_up_to_it():
+    values = torch.tensor([1.0, 2.0, 4.0, 9.0])
+    rows = [torch.tensor([0, 2, 3]), torch.tensor([1]), torch.tensor([0])]
+
+    def one(rank):
+        with computing(Part(rows[rank], 4, counts=rank < 2)):
+            own = values[rows[rank]]
+            return float(share(len(own)) * own.mean()), share(0)
+
+    found = run_ranks(3, one)
+    assert sum(part for part, _ in found) == 4.0
+    assert [none for _, none in found] == [0.0] * 3
+    assert share(3) == 1.0
 
 
 def test_a_rank_without_rows_counts_nothing():

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ModelFileError
 from ..metrics.text import bleu_difference_error, text_scores
+from ..sharing import each
 from .verdict import judged
 
 MOST_FREQUENT = "most frequent"
@@ -55,7 +56,7 @@ def judged_texts(
         strongest: None where validation could not tell.
         share: Of the texts that are by the network, if there is one.
     """
-    scores = {name: text_scores(texts, references) for name, texts in plain.items()}
+    scores = dict(zip(plain, each(lambda texts: text_scores(texts, references), [*plain.values()]), strict=True))
     if strongest is None:
         return {"baselines": scores}
     error = None if predicted is None else bleu_difference_error(predicted, plain[strongest], references)

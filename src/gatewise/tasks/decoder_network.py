@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ..randomness import generator
+from ..ranks import of_rows, share
 from ..runtime.network import Block
 from .attention_decoder import Batch, Encode, scores, teacher_forced
 from .network import Network
@@ -50,9 +51,10 @@ class AttentionDecoder(Network):
         weights = None if weights is None else weights.detach()
         own = generator(tokens.device)
         shares = scores(self, output.detach(), weights, source_tokens).softmax(-1)
-        drawn = shares.multinomial(1, generator=own)[:, 0]
-        replaced = torch.rand(tokens.shape, device=tokens.device, generator=own) < sampling
-        return torch.where(replaced, drawn, tokens)
+        # As `multinomial` draws one of each row, which cannot draw for rows that other ranks have.
+        waits = of_rows(lambda shape: shares.new_empty(tuple(shape)).exponential_(generator=own), shares.shape)
+        chances = of_rows(lambda shape: torch.rand(shape, device=tokens.device, generator=own), tokens.shape, axis=0)
+        return torch.where(chances < sampling, (shares / waits).argmax(-1), tokens)
 
     def predictions(self, batch: Batch) -> tuple[Tensor, Tensor]:
         found, targets = self.teacher_forced(batch)
@@ -62,7 +64,8 @@ class AttentionDecoder(Network):
 
     def training_loss(self, batch: Batch) -> Tensor:
         found, targets = self.teacher_forced(batch)
-        return cross_entropy(found.float(), targets, label_smoothing=self.label_smoothing)
+        mean = cross_entropy(found.float(), targets, label_smoothing=self.label_smoothing)
+        return mean * share(len(targets))
 
     def validation_sums(self, batch: Any) -> tuple[Tensor, int]:
         found, targets = self.teacher_forced(batch)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..nn import CRF, AdditiveAttention, MultiDimensionalLSTM, MultiplicativeAttention, Recurrent, ops
+from ..nn.batch_normalisation import BatchNormalisation
 from ..nn.linear import Linear
 from ..nn.stack import Stack, dropout_mask
 from ..randomness import Dropout, generator
@@ -81,15 +82,6 @@ class TokenDropout(nn.Module):
         own = generator(tokens.device)
         drawn = of_rows(lambda shape: torch.rand(*shape, device=tokens.device, generator=own), tokens.shape, axis=-1)
         return tokens.masked_fill(drawn < (self.rates[tokens] if self.rates.dim() else self.rates), self.unknown)
-
-
-class BatchNormalisation(nn.BatchNorm2d):
-    """Of torch's own, whose running means stay as they are once it is frozen."""
-
-    frozen = False
-
-    def train(self, mode: bool = True) -> Self:
-        return super().train(mode and not self.frozen)
 
 
 def _recurrent(part: network.Recurrent) -> Recurrent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -71,26 +71,25 @@ class Division:
         return Own(take(mine or [0]), mine or [0], len(work), counts=bool(mine))
 
     def validation(self, batches: Batches, place: int) -> Any:
-        """The validation batch of this number: of several ranks an `Own`, whose batch may be None. Those that have no
-        rows are dealt as they are."""
+        """The validation batch of this number: of several ranks an `Own`, whose batch may be None. All ranks have those
+        that have no rows, for which the first one counts."""
         if self.ranks.alone:
             return batches.at(place)
         work, take = self._rows(batches, place)
         if not work:
-            here = place % self.ranks.size == self.ranks.rank
-            return Own(batches.at(place) if here else None, [], 0, counts=here)
+            return Own(batches.at(place), [], 0, counts=self.ranks.first)
         mine = deal(work, self.ranks.size)[self.ranks.rank]
         return Own(take(mine) if mine else None, mine, len(work), counts=bool(mine))
 
     def validation_sums(self, batch: Any) -> tuple[Tensor | float, int]:
         """The module's, of what `validation` gave; the loss in double precision."""
-        if isinstance(batch, Own):
-            batch = batch.batch
-        if batch is None:
+        own = batch if isinstance(batch, Own) else Own(batch, [], 0, counts=True)
+        if own.batch is None:
             return 0.0, 0
-        with among(Ranks()):  # the others have other rows, and share no work of these
-            total, count = self._module.validation_sums(batch)
-        return total.detach().double(), int(count)
+        # Other ranks have other rows, and share no work of these; a batch without rows is computed by all together.
+        with among(Ranks()) if own.whole else nullcontext():
+            total, count = self._module.validation_sums(own.batch)
+        return (total.detach().double(), int(count)) if own.counts else (0.0, 0)
 
     def _rows(self, batches: Batches, step: int) -> tuple[Sequence[float], Callable[[list[int]], Any]]:
         """How much work each row of a batch is, and what makes a batch of some of them."""

@@ -36,7 +36,7 @@ class Trainable(Protocol):
 
     def work(self, batch: Any) -> Sequence[float]:
         """How much there is to compute for each row of a batch, its steps for example; empty of a batch that has no
-        rows of its own. Asked only if several processes train."""
+        rows of its own: all processes compute it together. Asked only if several processes train."""
         ...
 
     def rows(self, batch: Any, places: Tensor) -> Any:

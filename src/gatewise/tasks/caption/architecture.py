@@ -120,10 +120,11 @@ def encode(net: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
 
     Args:
         net: The parts of `architecture`.
-        batch: "frames" and "lengths" as of `encode_places`; and where some images have several captions or none,
-            "rows": the image of each caption.
+        batch: "frames" and "lengths" as of `encode_places`; where some images have several captions or none, "rows":
+            the image of each caption; and of some clips of a batch "longest": the frames of the longest one of all.
     """
-    mean, memory = _remembered(net, *encode_places(net.encoder, batch["frames"], batch["lengths"]))
+    places = encode_places(net.encoder, batch["frames"], batch["lengths"], batch.get("longest"))
+    mean, memory = _remembered(net, *places)
     if "rows" not in batch:
         return mean, memory
     return mean[batch["rows"]], selected(memory, batch["rows"])
@@ -142,13 +143,14 @@ def _remembered(net: Any, places: Any, lengths: Any) -> tuple[Any, Any]:
     return memory.values.sum(1) / net.ops.as_float(lengths)[:, None], memory
 
 
-def encode_places(encoder: Any, frames: Any, lengths: Any) -> tuple[Any, Any]:
+def encode_places(encoder: Any, frames: Any, lengths: Any, longest: int | None = None) -> tuple[Any, Any]:
     """Features (S, B, D) of all places of each image, and how many places each has, (B,).
 
     Args:
         encoder: The parts of `image_encoder`.
         frames: (F, height, width, C) or (F, P, D), as in the data.
         lengths: (B,) frames of each.
+        longest: Frames that clips are filled up to; those of the longest, if omitted.
     """
     ops = encoder.ops
     if encoder.inputs == "features":
@@ -157,7 +159,7 @@ def encode_places(encoder: Any, frames: Any, lengths: Any) -> tuple[Any, Any]:
         return places, lengths * len(places)
     maps = _maps(encoder, frames)
     if encoder.inputs == "clips":
-        return _over_time(encoder, _by_clip(ops, maps, lengths), lengths)
+        return _over_time(encoder, _by_clip(ops, maps, lengths, longest), lengths)
     return ops.moveaxis(maps, 2, 0), lengths * maps.shape[2]
 
 
@@ -177,7 +179,7 @@ def _over_time(encoder: Any, maps: Any, lengths: Any) -> tuple[Any, Any]:
     return first.reshape(-1, *first.shape[2:]), lengths * maps.shape[3]
 
 
-def _by_clip(ops: Any, maps: Any, lengths: Any) -> Any:
+def _by_clip(ops: Any, maps: Any, lengths: Any, longest: int | None) -> Any:
     """(T, B, D, P) of the maps (F, D, P) of all clips; what pads a shorter clip is never attended to."""
-    steps = ops.arange(int(lengths.max()), lengths)[:, None]
+    steps = ops.arange(longest or int(lengths.max()), lengths)[:, None]
     return maps[ops.clip(lengths.cumsum(0) - lengths + steps, 0, len(maps) - 1)]

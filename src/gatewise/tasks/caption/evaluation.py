@@ -11,6 +11,7 @@ from ...data.paired.captions import Captioned
 from ...decoding.options import Decoding
 from ...errors import DataError
 from ...metrics.text import signatures, text_scores, token_nats
+from ...sharing import each
 from ..attention_decoder import teacher_forced
 from ..baselines import judged_texts
 from .architecture import encode
@@ -69,13 +70,16 @@ def evaluate_captions(predictor: Predictor, data: Captioned, decoding: Decoding 
     return {**text_scores(predicted, data.captions), "images": len(data)}
 
 
-@np.errstate(all="ignore")  # damaged weights show in what comes out
 def loss(predictor: Predictor, data: Captioned, batch_size: int) -> float:
     """Nats per word with teacher forcing."""
     tokens, captions = predictor.tokens, predictor.tokens.encode(data.captions)
     batches = CaptionedBatches(data, captions, start=tokens.start, end=tokens.end, batch_size=batch_size)
-    nats = [token_nats(*teacher_forced(predictor.net, batches.at(step), encode)) for step in range(len(batches))]
-    return float(np.concatenate(nats).mean(dtype=np.float64))
+
+    @np.errstate(all="ignore")  # damaged weights show in what comes out
+    def nats(step: int) -> np.ndarray:
+        return token_nats(*teacher_forced(predictor.net, batches.at(step), encode))
+
+    return float(np.concatenate(each(nats, range(len(batches)))).mean(dtype=np.float64))
 
 
 def with_captions(data: Captioned) -> Captioned:

@@ -13,6 +13,7 @@ from ...data.paired.captions import Captioned
 from ...decoding.beam_search import Hypothesis, decode
 from ...decoding.options import MOST_TOKENS, Decoding
 from ...errors import OptionError
+from ...sharing import each
 from ..attention_decoder import DecoderStep
 from ..sharding import predicted
 from .architecture import encode
@@ -99,11 +100,11 @@ class Predictor:
         options = replace(options, min_length=max(1, options.min_length))
         # A caption may be longer than any in training, but there has to be an end to it.
         longest = options.max_length or max(options.min_length, min(2 * tokens.longest + 5, MOST_TOKENS))
-        found: list[list[Hypothesis]] = []
         many = max(1, min(_BATCH, _NUMBERS // int(np.prod(self.inputs.shape))))
-        for start in range(0, len(data), many):
+
+        def decoded(start: int) -> list[list[Hypothesis]]:
             images = np.arange(start, min(start + many, len(data)))
-            found += decode(
+            return decode(
                 DecoderStep(net, encode, frames(data, images), options.width),
                 options,
                 sentences=len(images),
@@ -113,7 +114,8 @@ class Predictor:
                 forbidden=tokens.forbidden,
                 lengths=data.lengths[images] * int(np.prod(net.encoder.map)),
             )
-        return found
+
+        return [some for own in each(decoded, range(0, len(data), many)) for some in own]
 
     def _text(self, hypothesis: Hypothesis) -> str:
         return self.tokens.text(hypothesis.tokens)

@@ -23,6 +23,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ...metrics.forecasting import seasonal_error
 from ...runtime.products import by_row
+from ...sharing import each
 from .baselines.shares import shares_of
 from .split import Part, spaced
 from .windows import Series, Window, normaliser, without_gaps
@@ -195,15 +196,18 @@ def solve(
     """
     longest = max(contexts)
     some = _drawn(series, longest, longest + horizon, seed)
-    tables, sampled = [], []
-    for fold in folds:
+
+    def looked_at(fold: Fold) -> tuple[tuple[_Moments, _Moments], _Sampled]:
         inside = fold.held_out_series is series
         fit = _stretches(series, fold.training, longest, horizon, season, scale, logarithms, some)
         held = _stretches(
             fold.held_out_series, fold.held_out, longest, horizon, season, scale, logarithms, some if inside else None
         )
-        tables.append((_Moments.of(fit, longest, horizon), _Moments.of(held, longest, horizon)))
-        sampled.append(_sampled(held, longest, horizon, _MOST_COMPARED // len(folds)))
+        moments = _Moments.of(fit, longest, horizon), _Moments.of(held, longest, horizon)
+        return moments, _sampled(held, longest, horizon, _MOST_COMPARED // len(folds))
+
+    both = each(looked_at, folds)
+    tables, sampled = [moments for moments, _ in both], [own for _, own in both]
     found = [(weights, [weights] * len(folds)) for weights in _known(contexts, horizon, season)]
     reference = min(1, len(found) - 1)  # the last season, if there is one
     # Of a short beginning there may be no window; then a rule stands for it. But the last fold must have some.
@@ -211,11 +215,10 @@ def solve(
     if good and good[-1] == len(folds) - 1:
         all_of_it = _stretches(series, everything, longest, horizon, season, scale, logarithms, some)
         whole = _Moments.of(all_of_it, longest, horizon)
-        for context in _affordable(contexts, horizon, len(folds)):
-            for mean in (False, True):
-                weights, solved = _ridge([tables[place] for place in good], whole, context, mean)
-                own = dict(zip(good, solved, strict=True))
-                found.append((weights, [own.get(place, found[reference][0]) for place in range(len(folds))]))
+        tried = [(context, mean) for context in _affordable(contexts, horizon, len(folds)) for mean in (False, True)]
+        for weights, solved in each(lambda one: _ridge([tables[place] for place in good], whole, *one), tried):
+            own = dict(zip(good, solved, strict=True))
+            found.append((weights, [own.get(place, found[reference][0]) for place in range(len(folds))]))
     elif not any(len(past) for past, *_ in sampled):
         rule = found[reference][0]
         return Linear(rule, rule, logarithms, [rule] * len(folds))

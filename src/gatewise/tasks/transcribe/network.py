@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import ctc_loss
 
 from ...decoding.ctc import BLANK
+from ...ranks import total
 from ...runtime.network import Block
 from ..network import Network
 from .architecture import forward
@@ -27,6 +29,8 @@ class TranscribeNetwork(Network):
         returns: See `architecture.forward`.
     """
 
+    axes: ClassVar = {"x": 1, "lengths": 0, "target_lengths": 0}
+
     def __init__(self, block: Block):
         super().__init__(block)
         nn.init.zeros_(self.output.get_parameter("bias_ih_l0"))
@@ -37,13 +41,20 @@ class TranscribeNetwork(Network):
 
     # What the training loop asks for: `training.Trainable`.
 
+    def rows(self, batch: Batch, places: Tensor) -> Batch:
+        texts = batch["targets"].split(batch["target_lengths"].tolist())
+        targets = torch.cat([texts[place] for place in places.tolist()])
+        # Where nothing is written a text counts as one character, once for all ranks.
+        fewest = torch.tensor(int(not len(batch["targets"]) and 0 in places))
+        return {**super().rows(batch, places), "targets": targets, "fewest": fewest}
+
     def training_loss(self, batch: Batch) -> Tensor:
-        total, characters = self.validation_sums(batch)
-        return total / characters
+        nats, characters = self.validation_sums(batch)
+        return nats / max(1, total(characters))
 
     def validation_sums(self, batch: Batch) -> tuple[Tensor, int]:
         scores, *_ = self(batch)
-        total = ctc_loss(
+        nats = ctc_loss(
             scores.float().log_softmax(-1),
             batch["targets"],
             batch["lengths"],
@@ -51,4 +62,4 @@ class TranscribeNetwork(Network):
             blank=BLANK,
             reduction="sum",
         )
-        return total, max(1, len(batch["targets"]))
+        return nats, max(int(batch.get("fewest", 1)), len(batch["targets"]))

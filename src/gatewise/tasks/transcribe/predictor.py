@@ -5,8 +5,8 @@ T steps, B sequences, D features of a step, V symbols, the blank first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,12 +15,15 @@ from ...data.sequences import Sequences
 from ...decoding.ctc import log_softmax
 from ...decoding.options import CTCDecoding
 from ...errors import OptionError
+from ...sharing import each
 from ..sharding import names_of, predicted
 from .architecture import forward
 from .decoder import Decoder
 from .frames import Frames, padded
 from .options import TranscribeOptions
 from .reading import read_signals
+
+Answered = TypeVar("Answered")
 
 _SEQUENCES_AT_ONCE = 256  # of a chunk of `predictions`
 _BATCH_STEPS = 8192  # steps of a batch, padding included
@@ -123,18 +126,29 @@ class Predictor:
         """The text of each sequence that was read."""
         if self.net is None:
             return [self.usual] * len(data)
-        return [self.decoder.text(self.decoder.labels(p)) for p in self.log_probabilities(data)]
+        return self._of_each(data, lambda p: self.decoder.text(self.decoder.labels(p)))
 
-    @np.errstate(all="ignore")  # damaged weights show in what comes out
-    def log_probabilities(self, data: Sequences, batch_steps: int = _BATCH_STEPS) -> list[np.ndarray]:
+    def log_probabilities(self, data: Sequences) -> list[np.ndarray]:
         """(T, V) of each sequence. Sequences of similar length are computed side by side."""
+        return self._of_each(data, lambda p: p)
+
+    def _of_each(self, data: Sequences, answer: Callable[[np.ndarray], Answered]) -> list[Answered]:
+        """What follows from the `log_probabilities` of each sequence."""
         scaled, lengths = self.frames.scaled(data), self.frames.steps(data.lengths)
-        found: dict[int, np.ndarray] = {}
         order: list[int] = np.argsort(-lengths, kind="stable").tolist()
+        batches = list[list[int]]()
         while order:
-            count = max(1, batch_steps // int(lengths[order[0]]))
-            some, order = order[:count], order[count:]
-            steps = [self.frames.read(scaled[data.offsets[row] : data.offsets[row + 1]]) for row in some]
+            count = max(1, _BATCH_STEPS // int(lengths[order[0]]))
+            batches.append(order[:count])
+            order = order[count:]
+
+        @np.errstate(all="ignore")  # damaged weights show in what comes out
+        def answered(rows: Sequence[int]) -> list[Answered]:
+            steps = [self.frames.read(scaled[data.offsets[row] : data.offsets[row + 1]]) for row in rows]
             scores = forward(self.net, padded(steps))[0]
-            found |= {row: log_softmax(scores[: lengths[row], place]) for place, row in enumerate(some)}
+            return [answer(log_softmax(scores[: lengths[row], place])) for place, row in enumerate(rows)]
+
+        found = dict[int, Answered]()
+        for rows, answers in zip(batches, each(answered, batches), strict=True):
+            found |= zip(rows, answers, strict=True)
         return [found[row] for row in range(len(data))]

@@ -14,6 +14,7 @@ from ...data.paired.pairs import Pairs
 from ...data.text.segmentation import words_of
 from ...errors import ModelFileError
 from ...metrics.text import bleu, text_scores
+from ...sharing import each
 from ..baselines import packed, unpacked
 
 Units = Callable[[str], Sequence[str]]
@@ -131,7 +132,8 @@ class Plain:
             return plain
         some = held_out.take(range(min(len(held_out), MOST_CHOOSING)))
         references = [[target] for target in some.targets or []]
-        scores = {name: bleu(texts, references) for name, texts in plain.translations(some.sources).items()}
+        found = plain.translations(some.sources)
+        scores = dict(zip(found, each(lambda texts: bleu(texts, references), [*found.values()]), strict=True))
         best = max(scores, key=lambda name: scores[name])
         vars(plain).update(strongest=best, validated=scores[best])
         return plain
@@ -167,7 +169,7 @@ class Plain:
 
     def translations(self, sources: Sequence[str]) -> dict[str, list[str]]:
         """Of each method."""
-        return {name: [method(text) for text in sources] for name, method in self.methods.items()}
+        return {name: each(method, sources) for name, method in self.methods.items()}
 
     # The model file.
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...decoding.beam_search import Hypothesis
 from ...metrics.chrf import chrf_of, overlaps
+from ...sharing import each
 
 NETWORK = "network"  # what a translation is by, if not by a plain method
 REMEMBERED = 10  # candidates of a translation memory
@@ -92,7 +93,7 @@ def chosen_weight(pairs: Iterable[tuple[Candidates, str]]) -> float:
     Args:
         pairs: Candidates and the true text.
     """
-    counts = np.array([_counts(candidates, true) for candidates, true in pairs])  # (N, weights, O, 3)
+    counts = np.array(each(lambda pair: _counts(*pair), [*pairs]))  # (N, weights, O, 3)
     scores = chrf_of(counts.sum(0))
     alone = len(WEIGHTS) - 1 if scores[-1] >= scores[0] else 0
     best = int(scores.argmax()) if len(counts) >= _FEWEST else alone

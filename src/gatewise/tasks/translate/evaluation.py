@@ -11,6 +11,7 @@ import numpy as np
 from ...data.paired.pairs import Pairs
 from ...decoding.options import Decoding
 from ...metrics.text import bleu, signatures, text_scores, token_nats
+from ...sharing import each
 from .. import attention_decoder
 from ..baselines import judged_texts
 from .architecture import encode
@@ -55,7 +56,7 @@ def evaluate(
             predicted = best_texts(predictor.written(some.sources, decoding))
         else:
             both = candidates.get(name) or predictor.candidates(some.sources, decoding)
-            answers = [one.ranked(predictor.weight)[0] for one in both]
+            answers = each(lambda one: one.ranked(predictor.weight)[0], both)
             alone, predicted = [one.written[0].text for one in both], [one.text for one in answers]
             share = sum(one.by == NETWORK for one in answers) / max(1, len(answers))
         found[name] = scores_of(predictor, some, predicted)
@@ -85,25 +86,27 @@ def scores_of(predictor: Predictor, pairs: Pairs, predicted: list[str]) -> dict[
     return {**scores, **forced, "pairs": len(pairs)}
 
 
-@np.errstate(all="ignore")  # damaged weights show in what comes out
 def teacher_forced(predictor: Predictor, pairs: Pairs) -> dict[str, float]:
     """With teacher forcing: "loss" in nats per token, and "token_accuracy", the share of tokens that score highest."""
     texts = predictor.texts
     sources, wanted = texts.sources(pairs.sources), texts.targets(pairs.targets or [])
     batches = PairBatches(sources, wanted, edge=texts.edge, batch_tokens=_BATCH_TOKENS)
-    nats = right = count = 0.0
-    for step in range(len(batches)):
+
+    @np.errstate(all="ignore")  # damaged weights show in what comes out
+    def sums(step: int) -> tuple[float, int, int]:
         scores, targets = attention_decoder.teacher_forced(predictor.net, batches.at(step), encode)
-        right += int((scores.argmax(-1) == targets).sum())
-        nats += float(token_nats(scores, targets).sum(dtype=np.float64))
-        count += len(targets)
+        right = int((scores.argmax(-1) == targets).sum())
+        return float(token_nats(scores, targets).sum(dtype=np.float64)), right, len(targets)
+
+    nats, right, count = map(sum, zip(*each(sums, range(len(batches))), strict=True))
     return {"loss": nats / count, "token_accuracy": right / count}
 
 
 class BleuCriterion:
     """Validation by BLEU of greedy translations: one batch, whose loss is 1 - BLEU / 100.
 
-    The batch holds the criterion itself, which `TranslationNetwork.validation_sums` calls.
+    The batch holds the criterion itself, which `TranslationNetwork.validation_sums` calls. Of several processes each
+    translates some of the texts.
     """
 
     def __init__(self, texts: Texts, pairs: Pairs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,8 @@ class TranslationNetwork(AttentionDecoder):
         label_smoothing: See `AttentionDecoder`.
     """
 
+    axes: ClassVar = {"source": 1, "lengths": 0, "inputs": 1, "targets": 1, "target_lengths": 0}
+
     def __init__(self, block: Block, *, label_smoothing: float = 0.0):
         super().__init__(block, encode, label_smoothing=label_smoothing, encoder=ENCODER)
         self.source_embedding = self.embedding
@@ -37,6 +39,12 @@ class TranslationNetwork(AttentionDecoder):
         """Let the embeddings of the words of the source begin as vectors, which with one vocabulary are those of the
         target too."""
         begin_as(self.source_embedding, pretrained, words, len(Words.SPECIAL))
+
+    def work(self, batch: Any) -> list[float]:
+        if "criterion" in batch:  # which divides its texts itself
+            return []
+        found: list[float] = (batch["lengths"] + batch["target_lengths"]).tolist()
+        return found
 
     def validation_sums(self, batch: Any) -> tuple[Tensor, int]:
         if "criterion" in batch:  # see `BleuCriterion`

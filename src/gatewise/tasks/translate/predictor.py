@@ -14,6 +14,7 @@ from ...data.text.vocabulary import Words
 from ...decoding.beam_search import Hypothesis, decode, source_positions
 from ...decoding.options import Decoding
 from ...errors import DataError, OptionError
+from ...sharing import each
 from ..answers import Answer
 from ..attention_decoder import DecoderStep
 from ..sharding import predicted
@@ -182,7 +183,8 @@ class Predictor:
         every = replace(decoding, n_best=decoding.beam_size)
         written = self.written(sources, every) if with_network else [[] for _ in sources]
         count = max(REMEMBERED, decoding.n_best)
-        return [Candidates(own, *self._alike(text, count)) for text, own in zip(sources, written, strict=True)]
+        alike = each(lambda text: self._alike(text, count), sources)
+        return [Candidates(own, *some) for own, some in zip(written, alike, strict=True)]
 
     def written(
         self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None = None
@@ -242,10 +244,11 @@ class Predictor:
         # An unknown word can only be copied with attention to the source.
         forbidden = [Words.PAD] if isinstance(texts.target, Words) else []
         forbidden += [Words.UNK] if isinstance(texts.target, Words) and self.net.attention is None else []
-        for start in range(0, len(order), _BATCH):
-            which = order[start : start + _BATCH]
+        batches = [order[start : start + _BATCH] for start in range(0, len(order), _BATCH)]
+
+        def decoded(which: Sequence[int]) -> list[list[Hypothesis]]:
             own = [sources[i] for i in which]
-            results = decode(
+            return decode(
                 DecoderStep(self.net, encode, padded(own), decoding.width),
                 decoding,
                 sentences=len(own),
@@ -256,6 +259,8 @@ class Predictor:
                 prefixes=None if prefixes is None else [prefixes[i] for i in which],
                 lengths=[max(1, len(ids)) for ids in own],
             )
+
+        for which, results in zip(batches, each(decoded, batches), strict=True):
             for i, result in zip(which, results, strict=True):
                 found[i] = result
         return found

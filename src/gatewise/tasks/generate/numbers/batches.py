@@ -41,10 +41,10 @@ class Windows:
 
 
 class InOrder:
-    """Batches for validation; see `Examples.in_order`."""
+    """Batches for validation; see `Examples.side_by_side`."""
 
     def __init__(self, examples: Examples):
-        self.examples, self._pieces = examples, examples.in_order()
+        self.examples, self._pieces = examples, [piece for pieces in examples.side_by_side() for piece in pieces]
 
     def __len__(self) -> int:
         return len(self._pieces)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ....runtime import ops
 from ....runtime.sequence_model import forward
+from ....sharing import each
 from ...verdict import judged
 from .examples import Steps
 from .learned import Learned
@@ -38,14 +39,22 @@ def evaluate(net: Any, learned: Learned, parts: Mapping[str, Steps], with_baseli
     return metrics
 
 
-@np.errstate(all="ignore")  # damaged weights show in what comes out
 def loss_of(net: Any, learned: Learned, steps: Steps) -> dict[str, Any]:
     """Mean nats per step, of the values before scaling, and how many steps were predicted."""
-    examples, state = learned.examples(steps), None
+    examples = learned.examples(steps)
+
+    @np.errstate(all="ignore")  # damaged weights show in what comes out
+    def sums(pieces: Sequence[tuple[np.ndarray, int]]) -> list[tuple[float, int]]:
+        found, state = [], None
+        for rows, start in pieces:
+            batch = examples.piece(rows, start)
+            output, state = forward(net, batch.inputs, state, batch.lengths)
+            total, targets = summed_loss(ops, output, learned.layout, batch, learned.log_scale)
+            found.append((float(total), int(targets)))
+        return found
+
     nats, count = 0.0, 0
-    for rows, start in examples.in_order():  # long sequences come piece after piece
-        batch = examples.piece(rows, start)
-        output, state = forward(net, batch.inputs, None if batch.fresh else state, batch.lengths)
-        total, targets = summed_loss(ops, output, learned.layout, batch, learned.log_scale)
-        nats, count = nats + float(total), count + int(targets)
+    for one in each(sums, examples.side_by_side()):
+        for total, targets in one:
+            nats, count = nats + total, count + targets
     return {"loss": nats / max(1, count), "steps": count, "sequences": len(examples.lengths)}

@@ -28,6 +28,8 @@ class Batch(NamedTuple):
         lengths: (B,) steps that are read.
         marks: (2, T, B), 1 where a step follows that is to be predicted, and 1 where the sequence ends after a step.
         odds: (T, B) log-odds that it ends there, as far as the lengths of sequences tell; see `Ends`.
+        work: (B,) steps by which several processes divide the sequences: the same for all pieces of long ones, whose
+            state stays where it is.
         fresh: Whether the sequences begin here; else they continue those of the batch before.
     """
 
@@ -36,6 +38,7 @@ class Batch(NamedTuple):
     lengths: Any
     marks: Any
     odds: Any
+    work: Any
     fresh: bool = True
 
 
@@ -125,18 +128,19 @@ class Examples:
         inputs = np.where(inside[..., None], self.features[np.where(inside, at, 0)], np.float32(0))
         targets = np.where(follows[..., None], self.outcomes[np.where(follows, at + 1, 0)], np.float32(0))
         marks = np.stack([follows, ended]).astype(np.float32)
-        return Batch(inputs, targets, counts, marks, self.ends.after(starts + step + 1), fresh)
+        return Batch(inputs, targets, counts, marks, self.ends.after(starts + step + 1), counts, fresh)
 
-    def in_order(self) -> list[tuple[np.ndarray, int]]:
-        """The sequences of each batch of an evaluation, and the step where it begins: whole sequences, long ones piece
-        after piece."""
+    def side_by_side(self) -> list[list[tuple[np.ndarray, int]]]:
+        """The batches of an evaluation: their sequences, and the step where they begin; those of the same sequences one
+        after the other, for long ones come piece after piece."""
         order = np.argsort(self.lengths, kind="stable")
         groups = [order[start : start + ROWS] for start in range(0, len(order), ROWS)]
-        return [(rows, at) for rows in groups for at in range(0, int(self.lengths[rows].max()), CHUNK)]
+        return [[(rows, at) for at in range(0, int(self.lengths[rows].max()), CHUNK)] for rows in groups]
 
     def piece(self, rows: np.ndarray, start: int) -> Batch:
         """One of these batches."""
-        return self.batch(rows, np.full(len(rows), start), np.array(CHUNK), start == 0)
+        found = self.batch(rows, np.full(len(rows), start), np.array(CHUNK), start == 0)
+        return found._replace(work=self.lengths[rows])
 
 
 def whole_sequences(data: Sequences, validation: Sequences | None, group: Many[str] = ()) -> bool:

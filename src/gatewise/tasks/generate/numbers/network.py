@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ....ranks import total
 from ....runtime.network import Block
 from ..architecture import Regularisation
 from ..network import SequenceModel
 from .examples import Batch
 from .mixture import Layout, summed_loss
+
+_AXES = (1, 1, 0, 2, 1, 0)  # of the sequences in each array of a `Batch`
 
 
 class TrajectoryModel(SequenceModel):
@@ -38,13 +41,21 @@ class TrajectoryModel(SequenceModel):
         y, _ = self.layers(batch.inputs, lengths=batch.lengths)
         dropped = self.dropout(y)
         nats, count = self._nats(self.output(dropped), batch)
-        return self.penalised(nats / max(1, count), y, dropped)
+        return self.penalised(nats / max(1, total(count)), y, dropped)
 
     def validation_sums(self, batch: Batch) -> tuple[Tensor, int]:
         """Long sequences come piece after piece: the state is that of the batch before, unless this one is fresh."""
         output, state = self(batch.inputs, None if batch.fresh else self.carried_state(), batch.lengths)
         self.carry(state)
         return self._nats(output, batch)
+
+    def work(self, batch: Batch) -> list[float]:
+        found: list[float] = batch.work.tolist()
+        return found
+
+    def rows(self, batch: Batch, places: Tensor) -> Batch:
+        own = [array.index_select(axis, places.to(array.device)) for array, axis in zip(batch, _AXES, strict=False)]
+        return Batch._make([*own, batch.fresh])
 
     def _nats(self, output: Tensor, batch: Batch) -> tuple[Tensor, int]:
         """Summed loss of all that is predicted, and how much that is."""
