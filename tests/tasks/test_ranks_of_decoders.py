@@ -83,16 +83,28 @@ def in_double(batch):
     return batch.double() if isinstance(batch, torch.Tensor) and batch.is_floating_point() else batch
 
 
+class One:
+    """Batches, of which there is one."""
+
+    def __init__(self, batch):
+        self.batch = batch
+
+    def __len__(self):
+        return 1
+
+    def at(self, step):
+        return self.batch
+
+
 def learned(module, batch):
     """The loss, its gradients, buffers, and the number that would be drawn next."""
-    module, division = deepcopy(module), None
+    module, generators = deepcopy(module), Generators(3)
     division = Division(module)
-    generators = Generators(3)
-    with drawing(generators), division.part(batch) as (part, counts):
-        loss = module.training_loss(part)
-        (loss if counts else 0.0 * loss).backward()
+    with drawing(generators):
+        loss = division.training_loss(division.training(One(batch), 0))
+    loss.backward()
     division.sum_gradients([*module.parameters()])
-    loss = division.ranks.sum(loss.detach() * counts)
+    loss = division.ranks.sum(loss.detach())
     gradients = {name: parameter.grad for name, parameter in module.named_parameters()}
     return loss, gradients, dict(module.named_buffers()), torch.rand(3, generator=generators.at("cpu"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -32,10 +32,6 @@ class Own(NamedTuple):
     places: list[int]
     whole: int
     counts: bool
-
-    def computing(self) -> AbstractContextManager[None]:
-        """Inside, random numbers and counts are those of the whole batch."""
-        return computing(Part(torch.tensor(self.places), self.whole, self.counts))
 
 
 class Division:
@@ -69,6 +65,13 @@ class Division:
         self._places = [place for places in dealt for place in places]
         mine = dealt[self.ranks.rank]
         return Own(take(mine or [0]), mine or [0], len(work), counts=bool(mine))
+
+    def training_loss(self, batch: Any) -> Tensor:
+        """The module's, of what `training` gave; those of all ranks add up to that of the batch."""
+        if not isinstance(batch, Own):
+            return self._module.training_loss(batch)
+        with computing(Part(torch.tensor(batch.places), batch.whole, batch.counts)):
+            return float(batch.counts) * self._module.training_loss(batch.batch)
 
     def validation(self, batches: Batches, place: int) -> Any:
         """The validation batch of this number: of several ranks an `Own`, whose batch may be None. All ranks have those

@@ -18,7 +18,7 @@ from . import race, sentences
 from .agreement import Agreement
 from .counters import NORMS_KEPT, Counters
 from .course import Course
-from .division import Division, Own
+from .division import Division
 from .failures import StopTraining, TrainingFailed, diverged
 from .history import loss_name
 from .interrupts import Interrupts
@@ -193,11 +193,7 @@ class Run:
     def training_loss(self, batch: Any) -> Tensor:
         """The loss of this step, with its gradient."""
         try:
-            if isinstance(batch, Own):
-                with batch.computing():
-                    loss = float(batch.counts) * self.module.training_loss(batch.batch)
-            else:
-                loss = self.module.training_loss(batch)
+            loss = self._division.training_loss(batch)
         except ValueError as error:  # a `ShapeError`, for one
             if self._unproven:
                 raise checkpoints.damaged(self.files.checkpoint, f"its carried state: {error}") from error
