@@ -1,4 +1,4 @@
-"""Are 10 GB of Parquet files in a folder learned from and predicted by processes that may have 1.5 GB of memory each?
+"""Is a folder of 10 GB of Parquet files learned from and predicted by processes that may have 1.5 GB of memory each?
 
 python -m benchmarks.largefolder [GIGABYTES]
 
@@ -170,7 +170,8 @@ def main(gigabytes: float) -> None:
                 }
             answer[name] = found
             print(name, found, flush=True)
-            write("largefolder" + (f"-{gigabytes:g}" if gigabytes != 10 else ""), __doc__.partition("\n")[0], answer)
+            target = "largefolder" + (f"-{gigabytes:g}" if gigabytes != 10 else "")
+            write(target, __doc__.partition("\n")[0].replace("10 GB", f"{gigabytes:g} GB"), answer)
     write_table("docs/scale.md", "large folder", table())
 
 
