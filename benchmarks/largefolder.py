@@ -133,11 +133,9 @@ def table() -> str:
         size = f"{answer['gigabytes']:.1f} GB, {answer['files']} files"
         for name in STAGES:
             if found := answer.get(name):
-                if name == "predict":
-                    result = f"{found['rows']:,} rows, mean error {found['mean_error']:.2f}"
-                else:
-                    result = ", ".join(f"{key} {value:,.4g}" for key, value in {**found["test"]}.items())
-                    result = f"{found['steps']} steps of training; test: {result}"
+                result = f"{found['rows']:,} rows" if name == "predict" else f"training steps: {found['steps']:,}"
+                if name == "fit detect":
+                    result += f"; steps of the test part that are measured: {found['test']['steps']:,}"
                 held, took = f"{found['most_megabytes_held'] / 1000:.2f} GB", f"{found['cpu_seconds']:.0f} s"
                 lines.append(f"| {size} | {answer['rows']:,} | `{name}` | {held} | {took} | {result} |")
     return "\n".join(lines)
