@@ -1,4 +1,4 @@
-"""Are 10 GB of Parquet files in a folder learned from and predicted by processes that may have 1.5 GB of memory each?
+"""Is a folder of 10 GB of Parquet files learned from and predicted by processes that may have 1.5 GB of memory each?
 
 python -m benchmarks.largefolder [GIGABYTES]
 
@@ -133,11 +133,9 @@ def table() -> str:
         size = f"{answer['gigabytes']:.1f} GB, {answer['files']} files"
         for name in STAGES:
             if found := answer.get(name):
-                if name == "predict":
-                    result = f"{found['rows']:,} rows, mean error {found['mean_error']:.2f}"
-                else:
-                    result = ", ".join(f"{key} {value:,.4g}" for key, value in {**found["test"]}.items())
-                    result = f"{found['steps']} steps of training; test: {result}"
+                result = f"{found['rows']:,} rows" if name == "predict" else f"training steps: {found['steps']:,}"
+                if name == "fit detect":
+                    result += f"; steps of the test part that are measured: {found['test']['steps']:,}"
                 held, took = f"{found['most_megabytes_held'] / 1000:.2f} GB", f"{found['cpu_seconds']:.0f} s"
                 lines.append(f"| {size} | {answer['rows']:,} | `{name}` | {held} | {took} | {result} |")
     return "\n".join(lines)
@@ -170,7 +168,8 @@ def main(gigabytes: float) -> None:
                 }
             answer[name] = found
             print(name, found, flush=True)
-            write("largefolder" + (f"-{gigabytes:g}" if gigabytes != 10 else ""), __doc__.partition("\n")[0], answer)
+            target = "largefolder" + (f"-{gigabytes:g}" if gigabytes != 10 else "")
+            write(target, __doc__.partition("\n")[0].replace("10 GB", f"{gigabytes:g} GB"), answer)
     write_table("docs/scale.md", "large folder", table())
 
 
