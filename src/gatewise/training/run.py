@@ -337,9 +337,7 @@ class Run:
             return
         part, together = self._division.validated(batch)
         if part is not None:
-            with (
-                nullcontext() if together else among(Ranks())
-            ):  # the others have other rows, and share no work of these
+            with nullcontext() if together else among(Ranks()):  # the others have other rows
                 total, count = self.module.validation_sums(part)
             if self._ranks.first or not together:
                 self._sum = self._sum + total.detach().double()
