@@ -35,8 +35,10 @@ def captioned(data, **options):
     return Captioner(**{**CAPTION, **options}), (data,)
 
 
-def transcribed(**options):
-    return Transcriber(**{**TRANSCRIBE, **options}), signals(21)
+def transcribed(silent=0, **options):
+    """Of the first ones nothing is written."""
+    x, y = signals(21)
+    return Transcriber(**{**TRANSCRIBE, **options}), (x, [""] * silent + y[silent:])
 
 
 def read(**options):
@@ -60,8 +62,10 @@ FITS = {
     "caption, clips": captioned(walkers(23)),
     "transcribe": transcribed(dropout=0.3, **REGULARISED),
     "transcribe, augmentation": transcribed(time_mask=0.2, frequency_mask=0.3, time_warp=0.1),
+    "transcribe, silence": transcribed(silent=15),
     "transcribe, 2-D LSTM": read(),
     "generate numbers": continued(range(10, 34), activation_penalty=0.1, temporal_activation_penalty=0.1),
+    "generate numbers, piece by piece": continued(range(200, 600, 40), split=(0.5, 0.5, 0), epochs=1),
 }
 
 
@@ -171,7 +175,7 @@ def test_a_training_goes_on_in_other_processes(name, before, after, tmp_path, mo
         same_losses(own, whole)
 
 
-@pytest.mark.parametrize("name", ["translate", "caption", "transcribe", "generate numbers"])
+@pytest.mark.parametrize("name", ["translate, BLEU", "caption", "transcribe", "generate numbers"])
 def test_a_training_that_goes_on_from_a_model_is_watched(name, tmp_path):
     first = fitted(name)
     alone = fitted(name, start_from=first)
