@@ -286,6 +286,23 @@ def test_both_interpreters_have_the_same_operations():
     assert public(ops) - kinds == public(torch_ops) - kinds
 
 
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_the_gradient_of_rows_that_are_taken_several_times_has_the_same_bits_each_time(two_threads):
+    draw = torch.Generator().manual_seed(1)
+    x = torch.randn(238, 64, generator=draw).requires_grad_()
+    places, wanted = torch.randint(40, (13, 64), generator=draw), torch.randn(13, 64, 64, generator=draw)
+    assert torch.equal(torch_ops.rows_at(x, places), x[places])
+    first, *others = (torch.autograd.grad(torch_ops.rows_at(x, places), x, wanted)[0] for _ in range(50))
+    assert all(first.equal(other) for other in others)  # of indexing, nine in ten differ
+
+
 @pytest.mark.parametrize("name", ["arcsinh", "exp", "tanh", "sigmoid", "softplus"])
 def test_functions_of_one_number(name):
     x = np.linspace(-30, 30, 61, dtype=np.float32)
@@ -321,6 +338,7 @@ def test_other_functions():
         (ops.softmax(x, 1), torch_ops.softmax(tensor, 1)),
         (ops.linear(x, x[0], x[0, :, 0]), torch_ops.linear(tensor, tensor[0], tensor[0, :, 0])),
         (ops.contiguous(x), torch_ops.contiguous(tensor)),
+        (ops.rows_at(x[:, 0], places), torch_ops.rows_at(tensor[:, 0], torch.from_numpy(places))),
         (ops.log_sigmoid(9 * x), torch_ops.log_sigmoid(9 * tensor)),
         (ops.logaddexp(x, -x), torch_ops.logaddexp(tensor, -tensor)),
         (ops.summed_at(x[0], places, 4), torch_ops.summed_at(tensor[0], torch.from_numpy(places), 4)),

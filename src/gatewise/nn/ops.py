@@ -83,6 +83,12 @@ def contiguous(x: Tensor) -> Tensor:
     return x.contiguous()
 
 
+def rows_at(x: Tensor, places: Tensor) -> Tensor:
+    """(..., D): the rows of x (N, D) at these places. Indexing would sum the gradients of a row that is taken several
+    times in the order in which threads come to them, and so to other bits each time."""
+    return x.index_select(0, places.flatten()).unflatten(0, places.shape)
+
+
 def summed_at(values: Tensor, places: Tensor, width: int) -> Tensor:
     """(N, width): in each row the sum of the values (N, S) that belong to each place (N, S)."""
     return values.new_zeros(len(values), width).scatter_add(1, places, values)

@@ -139,6 +139,12 @@ def log_sigmoid(x: Array) -> Array:
     return -softplus(-x)
 
 
+def rows_at(x: Array, places: Array) -> Array:
+    """(..., D): the rows of x (N, D) at these places."""
+    taken: Array = x[places]
+    return taken
+
+
 def summed_at(values: Array, places: Array, width: int) -> Array:
     """(N, width): in each row the sum of the values (N, S) that belong to each place (N, S)."""
     found = np.zeros((len(values), width), values.dtype)

@@ -445,6 +445,9 @@ class Ops:
     def as_float(self, x: Tensor) -> Tensor:
         return x if x.kind == "float" else self._page.op("Cast", x.shape, x, to=FLOAT)
 
+    def rows_at(self, x: Tensor, places: Tensor) -> Tensor:
+        return x[places]
+
     def summed_at(self, values: Tensor, places: Tensor, width: int) -> Tensor:
         page = self._page
         zeros = self.zeros([values.shape[0], width], values)

@@ -179,7 +179,8 @@ def read_words(member: Any, batch: Mapping[str, Any]) -> Any:
     if member.speller is not None:
         lengths = batch["spelling_lengths"]
         y, _ = member.speller(member.letters(batch["spelling"]), lengths=lengths)
-        found.append(_ends(member, y, lengths, SPELLING_SIZE, True)[batch["word_of"]])
+        read = _ends(member, y, lengths, SPELLING_SIZE, True)
+        found.append(member.ops.rows_at(read, batch["word_of"]))
     return member.ops.concatenate(found)
 
 
