@@ -207,6 +207,7 @@ def _remove() -> None:
 
 # The faults. Each is given a folder, and says what became of it.
 
+_PATIENCE = 150  # seconds that a `torchrun` is given to end once its ranks have
 LONG, SHORT = ("--epochs", "200"), ("--epochs", "12")
 
 
@@ -222,7 +223,10 @@ def _ended(since: float, folder: Path, *launched: Launched, ranks: Sequence[Sequ
         ended.append(round(time.monotonic() - since, 1))
     sides = []
     for own, gone in zip(launched, ended or [None] * len(launched), strict=True):
-        code = own.wait(600)
+        try:
+            code: int | None = own.wait(_PATIENCE if ranks else 600)
+        except subprocess.TimeoutExpired:
+            code = None
         sides.append({"ranks": gone, "seconds": round(time.monotonic() - since, 1), "code": code, "said": own.said})
     kept = sorted(path.name for path in folder.iterdir() if path.name != "a.txt" and not path.name.startswith("log-"))
     return {"sides": sides, "disk": kept}
@@ -395,14 +399,18 @@ def measure(fault: str) -> dict[str, Any]:
     return found
 
 
+def _end(side: dict[str, Any]) -> str:
+    """ "0.8; 5.9, 1"."""
+    ended = side["seconds"] if side["ranks"] is None else side["ranks"]
+    whole = f"{side['seconds']:g}, {side['code']}" if side["code"] is not None else f"waits after {side['seconds']:g}"
+    return f"{ended:g}; {whole}"
+
+
 def table(found: dict[str, Any]) -> str:
     head = ("fault", "seconds until the ranks of a side ended; torchrun, exit code", "what it said", "on disk")
     rows = [f"| {' | '.join(head)} |", "| --- | --- | --- | --- |"]
     for fault, own in found.items():
-        ends = "<br>".join(
-            f"{side['seconds' if side['ranks'] is None else 'ranks']:g}; {side['seconds']:g}, {side['code']}"
-            for side in own["sides"]
-        )
+        ends = "<br>".join(map(_end, own["sides"]))
         said = (
             "<br>".join(line.removeprefix("gatewise: ") for side in own["sides"] for line in side["said"]) or "nothing"
         )
