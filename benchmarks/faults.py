@@ -12,7 +12,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -251,19 +251,18 @@ def _killed(number: int) -> Callable[[Path], dict[str, Any]]:
     return lambda folder: _hit(folder, lambda own: os.kill(own.rank(number), signal.SIGKILL))
 
 
-def _undisturbed(folder: Path) -> list[dict[str, Any]]:
+@cache
+def _undisturbed() -> list[dict[str, Any]]:
     """The history of one box that nothing happened to."""
-    other = folder / "undisturbed"
-    other.mkdir()
-    text(other)
-    assert Launched(other, one_box(words=SHORT)).wait() == 0
-    found = losses(other)
-    shutil.rmtree(other)
-    return found
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        text(folder)
+        assert Launched(folder, one_box(words=SHORT)).wait() == 0
+        return losses(folder)
 
 
 def _same(folder: Path, found: dict[str, Any]) -> dict[str, Any]:
-    return {**found, "same bits": losses(folder) == _undisturbed(folder)}
+    return {**found, "same bits": losses(folder) == _undisturbed()}
 
 
 def _restarted(folder: Path) -> dict[str, Any]:
