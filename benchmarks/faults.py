@@ -3,7 +3,7 @@
     python -m benchmarks.faults [FAULT ...]
 
 A small text is learned by two processes of one `torchrun`, or by one of each of two, which are in network namespaces of
-their own (so this needs root, and iproute2). A clock that is fast is Python's: the system's cannot be set for one process.
+their own (so this needs root, and iproute2). The clock that is fast is Python's, not the system's.
 """
 
 from __future__ import annotations
