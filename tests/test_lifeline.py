@@ -122,6 +122,13 @@ def test_a_spoke_waits_for_the_hub_of_its_own_training():
     new.leave()
 
 
+def test_a_rank_that_is_ready_for_the_next_training_waits_until_the_first_one_is_too(joined):
+    old, one = joined("a", "a")
+    one.leave()
+    with pytest.raises(RankError, match="cannot reach the first one"):
+        Spoke(1, lambda: ("localhost", old.port, old.token), 0.2)
+
+
 def test_a_hub_that_cannot_be_reached_is_an_error_of_ours():
     with socket.create_server(("localhost", 0)) as other:
         port = other.getsockname()[1]

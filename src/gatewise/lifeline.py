@@ -228,7 +228,7 @@ class Hub(Lifeline):
         name = _named(rank, str(said.get("host")), address.removeprefix("::ffff:"))
         peer = _Peer(rank, name, str(said.get("machine")), connection)
         with self._lock:
-            if self._left.is_set():
+            if self._left.is_set() or rank in self._peers:  # who came before is ready for the next training already
                 return None
             self._peers[rank] = peer
             if len(self._peers) == self._size - 1:

@@ -22,7 +22,7 @@ COMMANDS = {
     "sample": ["sample", "m.gatewise"],
     "explain": ["explain", "m.gatewise"],
     "serve": ["serve", "m.gatewise"],
-    "compress": ["compress", "m.gatewise", "-o", "n.gatewise", "--dtype", "int8"],
+    "compress": ["compress", "m.gatewise", "-o", "n.gatewise", "--weights", "int8"],
     "import": ["import", "m.onnx", "-o", "m.gatewise"],
     "export": ["export", "m.gatewise", "--to", "c", "-o", "m.c"],
     "watch": ["watch", "m.gatewise.metrics.jsonl", "-o", "m.html"],

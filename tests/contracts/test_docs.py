@@ -271,6 +271,7 @@ def test_the_table_of_precisions_is_that_of_the_committed_results():
         ("detection", "detection", "archives"),
         ("forecasting", "forecasting", "sets"),
         ("tasks", "vectors", "vectors"),
+        ("scale", "faults", "faults"),
     ],
 )
 def test_the_tables_of_series_are_those_of_the_committed_results(page, program, mark):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from benchmarks import faults
-from benchmarks.faults import FAKETIME, NODES, Launched, link, losses, on_both, one_box, text, trains, two_boxes
+from benchmarks.faults import NODES, Launched, fast_clock, link, losses, on_both, one_box, text, trains, two_boxes
 
 SHORT, LONG = ("--epochs", "6"), ("--epochs", "200")
 
@@ -112,10 +112,8 @@ def test_both_are_started_again(folder, launch, undisturbed):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not FAKETIME.exists(), reason="Debian's libfaketime is not installed")
 def test_clocks_that_are_an_hour_apart_do_not_matter(folder, launch, undisturbed):
     where = ("--master-addr", NODES["gw-node-a"], "--master-port", "29401")
-    fast = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": "+3600s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    pair = launch(*where, words=SHORT, **fast)
+    pair = launch(*where, words=SHORT, **fast_clock(folder))
     assert [own.wait() for own in pair] == [0, 0], [own.log.read_text() for own in pair]
     assert losses(folder) == undisturbed

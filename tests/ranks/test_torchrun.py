@@ -121,7 +121,7 @@ def test_processes_that_are_given_different_options_say_so_once(folder, launch):
     assert code == 4
     (line,) = said
     assert "rank 1 on" in line
-    assert "batch_size was 4 and is 5. Give all processes the same" in line
+    assert "batch-size was 4 and is 5. Give all processes the same" in line
     assert not files(folder)
 
 
