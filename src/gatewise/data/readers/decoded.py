@@ -45,10 +45,12 @@ class Mark:
     Attributes:
         offset: Bytes before it.
         state: What the decoder held of them then: part of a character, or a carriage return.
+        at_start: Whether no character came before it, so that a byte order mark may.
     """
 
     offset: int
     state: tuple[bytes, int]
+    at_start: bool
 
 
 def decoded(
@@ -67,13 +69,13 @@ def decoded(
     """
     narrow = is_narrow(encoding)
     decoder = io.IncrementalNewlineDecoder(_decoder(encoding, read), translate=True)
-    offset = 0
+    offset, at_start = 0, True
     if begin is not None:
-        offset = begin.offset
+        offset, at_start = begin.offset, begin.at_start
         decoder.setstate(begin.state)
-    at_start = empty = offset == 0
+    empty = at_start
     while True:
-        mark = Mark(offset, decoder.getstate())
+        mark = Mark(offset, decoder.getstate(), at_start)
         raw = read(offset, PIECE)
         if narrow and b"\0" in raw and not _wide(read(0, _LOOKED_AT)):
             raise NoTextError(f"{name} is a binary file, not text: a NUL byte at offset {offset + raw.index(0)}.")

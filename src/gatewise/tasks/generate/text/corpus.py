@@ -195,9 +195,9 @@ def grouped_text(
 def _files_by_part(text: LongText, shares: Sequence[float], seed: int) -> dict[str, list[int]]:
     """The files of each part, of which each has about its share of characters, in a random order."""
     parts, sizes = sum(share > 0 for share in shares), np.array(text.lengths)
-    if (files := len(sizes)) < parts:
+    if (many := len(sizes)) < parts:
         raise OptionError(
-            f"group='file' divides {text.name}, which is {files} file{'s' * (files != 1)}, too few for {parts} "
+            f"group='file' divides {text.name}, which is {many} file{'s' * (many != 1)}, too few for {parts} "
             "parts. Give more files, or leave it out"
         )
     per_thousand = np.maximum(1, np.round(1000 * sizes / sizes.sum())).astype(np.int64)
