@@ -4,9 +4,9 @@ python -m benchmarks.largetext [GIGABYTES [FOLDER]]
 
 The text is paragraphs of four books, in an order drawn anew for each time that all of them are written, so the figures
 of quality say nothing: what is tested was learned. It is learned as characters, each a byte of the file of tokens. What
-the process holds is looked at fifty times a second, and beyond the limit it is killed: its own memory, without the files
-it maps, whose pages the system may take back whenever it wants. Needs twice the text's size on the disk of FOLDER (by
-default, that of TMPDIR).
+the process holds is looked at fifty times a second, and beyond the limit it is killed: its own memory, without the
+files it maps, whose pages the system may take back whenever it wants. Needs twice the text's size on the disk of FOLDER
+(by default, that of TMPDIR).
 """
 
 from __future__ import annotations

@@ -44,7 +44,16 @@ from .numbers.reading import is_numbers, read_sequences
 from .numbers.stream import LiveNumbers
 from .options import GenerateOptions
 from .text.baselines import Plain
-from .text.corpus import MOST_HELD, Corpus, boilerplate, grouped_text, learn_vocabulary, split_text, text_of
+from .text.corpus import (
+    Corpus,
+    boilerplate,
+    grouped_text,
+    learn_vocabulary,
+    measured_text,
+    split_text,
+    text_of,
+    told_of_long,
+)
 from .text.document import Document
 from .text.predictor import Writer
 from .text.sizing import check_length, check_memory, is_sparse, sizing
@@ -189,7 +198,7 @@ class Generator(Estimator, GenerateOptions):
             return -float(self._evaluate_numbers(data, "utf-8", whole=True)["all"]["loss"])
         text = text_of(data, "utf-8")
         found = evaluate_text(
-            self._net, self.plain_, self.vocabulary_, text[:MOST_HELD].read(), text.name, "error", with_baselines=False
+            self._net, self.plain_, self.vocabulary_, measured_text(text), text.name, "error", with_baselines=False
         )
         return -float(found["all"]["loss"])
 
@@ -197,7 +206,8 @@ class Generator(Estimator, GenerateOptions):
         """Loss, bits per character and perplexity.
 
         Args:
-            data: As for `fit`. The training data is split as it was then; of other data, all is evaluated.
+            data: As for `fit`. The training data is split as it was then; of other data, all is evaluated. Of a text,
+                or a part of one, with more than 3,000,000 characters, these first ones are.
             unknown: "skip" leaves out characters outside the vocabulary.
 
         Returns:
@@ -222,8 +232,7 @@ class Generator(Estimator, GenerateOptions):
             corpus = split_text(*self._in_order(text), self.vocabulary_, learned=self.plain_ is None)
             plain = self.plain_ or learn_plain(self.vocabulary_, corpus)
             return evaluate_parts(self._net, plain, self.vocabulary_, corpus, with_baselines=True)
-        read = text[:MOST_HELD].read()
-        return evaluate_text(self._net, self.plain_, self.vocabulary_, read, text.name, unknown)
+        return evaluate_text(self._net, self.plain_, self.vocabulary_, measured_text(text), text.name, unknown)
 
     def _in_order(self, text: LongText) -> tuple[LongText, Sequence[float]]:
         """The training text in the order in which it was split, and the shares of its parts."""
@@ -237,7 +246,7 @@ class Generator(Estimator, GenerateOptions):
         text = text_of(data, encoding)
         if self._is_training_data(text.fingerprint):
             text = [part for part in split_in_order(*self._in_order(text)).values() if len(part)][-1]
-        column = text_column("text", [text[:MOST_HELD].read()])
+        column = text_column("text", [measured_text(text)])
         as_data = Sequences(offsets_of([0]), {}, {"text": column}, text.name)
 
         def evaluate(changed: Sequences) -> Mapping[str, Any]:
@@ -387,6 +396,7 @@ class Generator(Estimator, GenerateOptions):
                     {name: len(ids) for name, ids in corpus.ids.items()}, "tokens", "one after the other"
                 ),
                 **to_beat,
+                **({} if (told := told_of_long(corpus, self.tokens)) is None else {"long text": told}),
                 **({} if notice is None else {"notice": notice}),
             },
             per_step=chosen.batch_size * chosen.chunk_length,

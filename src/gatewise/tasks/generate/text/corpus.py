@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,9 @@ from ....data.sources import kind_of
 from ....data.split import PARTS, shuffled_split, split_in_order
 from ....data.text.tokens import tokens
 from ....data.text.vocabulary import DEFAULT_PAIRS, DEFAULT_WORDS, BytePairs, Characters, Vocabulary, Words
-from ....errors import DataError, OptionError
+from ....errors import DataError, Notice, OptionError
+from ....files import size_text
+from .baselines import MOST_COUNTED
 
 # Characters of a part of a text that are held in memory as they are: the beginning of a held-out part, which is all of
 # it that is measured, and the end of the training part.
@@ -97,6 +100,26 @@ def boilerplate(text: LongText | str, name: str) -> str | None:
     return f"{what} of Project Gutenberg, {around / len(text):.0%} of the text, would be learned as well; {how}"
 
 
+def told_of_long(corpus: Corpus, kind: str) -> str | None:
+    """What of a long text is not learned or measured in full, and where its tokens are; None of other texts.
+
+    Args:
+        kind: Of the tokens.
+    """
+    ids, found = corpus.ids["train"], []
+    if len(ids) > MOST_COUNTED:
+        found.append(f"plain methods learn from the last {MOST_COUNTED:,} tokens of the training part")
+    if kind == BytePairs.kind and corpus.lengths["train"] > MOST_PAIRED:
+        found.append(f"byte-pairs from its first {MOST_PAIRED:,} characters")
+    longer = [part for part in PARTS[1:] if corpus.lengths[part] > MOST_HELD]
+    if longer:
+        found.append(f"the first {MOST_HELD:,} characters of the {' and '.join(longer)} part are measured")
+    if isinstance(ids, np.memmap):
+        where = "a temporary file" if ids.filename is None else ids.filename
+        found.append(f"tokens in {where}, {size_text(ids.nbytes)}")
+    return "; ".join(found) or None
+
+
 def split_text(
     text: LongText,
     shares: Sequence[float],
@@ -166,6 +189,14 @@ def text_of(data: Any, encoding: str) -> LongText:
     several = list(data)
     _refuse_tables(several)
     return LongText.open(several, encoding, ", ".join(map(str, several)))
+
+
+def measured_text(text: LongText) -> str:
+    """What is measured of a text: of a long one the beginning, which is said."""
+    if len(text) > MOST_HELD:
+        said = f"of the {len(text):,} characters of {text.name} the first {MOST_HELD:,} are measured"
+        warnings.warn(said, Notice, stacklevel=3)
+    return text[:MOST_HELD].read()
 
 
 def grouped_text(
