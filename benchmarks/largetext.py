@@ -29,7 +29,7 @@ from gatewise.tasks import Generator
 from gatewise.tasks.generate.text.corpus import learn_vocabulary, split_text, text_of
 
 from .largetable import LIMIT, limited
-from .record import ROOT, write
+from .record import ROOT, write, write_table
 
 DATA = ROOT.parent / "shared" / "data"
 BOOKS = ("war_and_peace", "tinyshakespeare", "alice", "sonnets")
@@ -123,6 +123,25 @@ def main(gigabytes: float, within: str | None) -> None:
                 answer[name] = {**stage, **speed, "most_megabytes_held": round(most / 1e6)}
                 print(answer[name], flush=True)
     write("largetext" + (f"-{gigabytes:g}" if gigabytes != 20 else ""), __doc__.partition("\n")[0], answer)
+    if gigabytes == 20:
+        write_table("docs/scale.md", "largetext", table(answer))
+
+
+def table(answer: dict[str, Any]) -> str:
+    """What each stage took, as Markdown."""
+    whats = {
+        "read": "the text read once: counted, characters, fingerprint",
+        "tokens": "its tokens written",
+        "fit": f"`fit` of {STEPS} steps: the text read again, plain methods, steps, 20 validations, the test",
+    }
+    of = f"of {answer['text_gigabytes']:g} GB, {answer['tokens']['tokens']:,} tokens to learn from"
+    lines = [f"| {of} | seconds | of which computing | MB/s | most MB held |", "| --- | --- | --- | --- | --- |"]
+    for name, what in whats.items():
+        own = answer[name]
+        speed = own.get("megabytes_per_second", "")
+        figures = (own["seconds"], own["cpu_seconds"], speed, own["most_megabytes_held"])
+        lines.append(f"| {what} | {' | '.join(map(str, figures))} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
