@@ -7,7 +7,7 @@ import random
 import pytest
 from shared_data import SHARED, needs_shared
 
-from gatewise.data.readers import decoded, files, long_text
+from gatewise.data.readers import decoded, files
 from gatewise.data.readers.files import fingerprint, read_text
 from gatewise.data.readers.long_text import LongText
 from gatewise.errors import DataError
@@ -21,7 +21,6 @@ def small(monkeypatch):
 
     def make(size):
         monkeypatch.setattr(decoded, "PIECE", size)
-        monkeypatch.setattr(long_text, "_STRETCH", size)
 
     return make
 

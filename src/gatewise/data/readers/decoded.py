@@ -26,7 +26,7 @@ COMMON_ENCODINGS = (
     "shift_jis",
     "euc-kr",
 )
-PIECE = 1 << 22  # bytes that are decoded at a time
+PIECE = 1 << 17  # bytes that are decoded at a time: they stay in a cache, and many are plain ASCII
 _LOOKED_AT = 1 << 26  # bytes from which another encoding is guessed, for the message
 _MARKS = {  # of byte order
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),

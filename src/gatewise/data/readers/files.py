@@ -130,7 +130,8 @@ class TextFile:
 
     def _reader(self, raw: IO[bytes], packed: bool) -> Callable[[int, int], bytes]:
         file: Any = gzip.GzipFile(fileobj=raw, mode="rb") if packed else raw
-        unpacking, furthest = Unpacking(self.name, raw.seek(0, os.SEEK_END)), 0
+        raw.seek(0, os.SEEK_END)
+        unpacking, furthest = Unpacking(self.name, raw.tell()), 0
         raw.seek(0)
 
         def read(offset: int, size: int) -> bytes:

@@ -13,8 +13,6 @@ import numpy as np
 from .decoded import Mark
 from .files import Source, TextFile, text_files
 
-_STRETCH = 1 << 16  # characters of a text that are looked at together, if not all are ASCII
-
 
 @dataclass(frozen=True)
 class _File:
@@ -168,17 +166,12 @@ class _Seen:
         return _File(file, begins, marks), self._ends
 
     def piece(self, text: str) -> None:
-        self.digest.update(text.encode("utf-8", "surrogatepass"))
+        raw = text.encode("utf-8", "surrogatepass")
+        self.digest.update(raw)
         self._ends = text.endswith("\n")
-        self._look_at(text)
-
-    def _look_at(self, text: str) -> None:
-        if text.isascii():  # many times as fast, and most stretches of many texts are
-            if new := text.encode().translate(None, self._ascii):
+        if text.isascii():  # many times as fast
+            if new := raw.translate(None, self._ascii):
                 self._ascii += bytes(set(new))
-        elif len(text) > _STRETCH:
-            for start in range(0, len(text), _STRETCH):
-                self._look_at(text[start : start + _STRETCH])
         else:
             self._codes[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")] = True
 

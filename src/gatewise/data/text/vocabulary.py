@@ -134,9 +134,8 @@ class Characters(Vocabulary):
     def encoded(self, text: str | Iterable[str], unknown: str = "error") -> Iterator[np.ndarray]:
         _check_unknown(unknown)
         for piece in pieces_of(text):
-            size = CHUNK_SIZE if piece.isascii() else CHUNK_SIZE >> 4  # so that more stretches are ASCII
-            for start in range(0, len(piece), size):
-                part = piece[start : start + size]
+            for start in range(0, len(piece), CHUNK_SIZE):
+                part = piece[start : start + CHUNK_SIZE]
                 if self._ascii and part.isascii():  # many times as fast
                     raw = part.encode("ascii").translate(self._ascii)
                     found, strange = np.frombuffer(raw, np.uint8), 255
