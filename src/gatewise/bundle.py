@@ -253,6 +253,11 @@ def metrics_of(model: str | os.PathLike[str]) -> Path:
     return _beside(model, "metrics.jsonl")
 
 
+def tokens_of(model: str | os.PathLike[str]) -> Path:
+    """Path of the tokens of a long text, which are there while a model learns from it."""
+    return _beside(model, "tokens")
+
+
 def _beside(model: str | os.PathLike[str], suffix: str) -> Path:
     path = Path(model)
     return path.with_name(f"{path.name}.{suffix}")

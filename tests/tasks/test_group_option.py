@@ -13,7 +13,7 @@ from gatewise.tasks.classify.split import split_sequences as split_classified
 from gatewise.tasks.classify.targets import Targets
 from gatewise.tasks.detect.series import parts_of, read_series, training_data
 from gatewise.tasks.generate.numbers.examples import split_sequences as split_numbers
-from gatewise.tasks.generate.text.corpus import grouped_text, split_text, texts_of
+from gatewise.tasks.generate.text.corpus import grouped_text, split_text, text_of
 from gatewise.tasks.tag.split import split_sequences as split_tagged
 
 TINY = {"hidden_size": 4, "epochs": 0.1, "seed": 1}
@@ -98,19 +98,19 @@ def test_whole_files_of_text(tmp_path):
     for name, length in (("a", 900), ("b", 200), ("c", 210), ("d", 190)):
         (tmp_path / f"{name}.txt").write_text(name * length)
     paths = sorted(tmp_path.iterdir())
-    texts, name = texts_of(paths, "utf-8")
-    text, shares = grouped_text(texts, name, ["file"], SHARES, 0)
-    assert len(text) == 1504
-    assert "a.txt" in name
+    read = text_of(paths, "utf-8")
+    text, shares = grouped_text(read, ["file"], SHARES, 0)
+    assert len(text) == len(text.read()) == 1504
+    assert "a.txt" in text.name
     from gatewise.data.text.vocabulary import Characters
 
-    parts = split_text(text, name, shares, Characters.fit(text)).texts
+    parts = split_text(text, shares, Characters(text.characters)).texts
     held = [set(part) - {"\n"} for part in parts.values()]
     assert sum(map(len, held)) == len(set().union(*held)) == 4
     with pytest.raises(OptionError, match="group='book' needs columns, and text has none"):
-        grouped_text(texts, name, ["book"], SHARES, 0)
+        grouped_text(read, ["book"], SHARES, 0)
     with pytest.raises(OptionError, match="which is 2 files, too few for 3 parts"):
-        grouped_text(texts[:2], name, ["file"], SHARES, 0)
+        grouped_text(text_of(paths[:2], "utf-8"), ["file"], SHARES, 0)
 
 
 def test_a_generator_of_several_files_evaluates_the_parts_that_it_was_trained_on(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..data.text.tokens import token_counts
 from ..data.text.vectors import WordVectors, read_vectors
 from ..data.text.vocabulary import Vocabulary, Words
 from ..errors import OptionError
@@ -81,5 +82,5 @@ def words_of(vocabulary: Vocabulary) -> Sequence[str]:
 def word_counts(vocabulary: Vocabulary, ids: np.ndarray) -> dict[str, int]:
     """How often each of these words occurs among the ids of a text, (n,)."""
     words = words_of(vocabulary)
-    counts = np.bincount(ids, minlength=len(vocabulary))[len(Words.SPECIAL) :]
-    return dict(zip(words, counts.tolist(), strict=False))
+    found = token_counts(ids, len(vocabulary))[len(Words.SPECIAL) :]
+    return dict(zip(words, found.tolist(), strict=False))

@@ -10,6 +10,7 @@ from generate_examples import TINY, fit, same, weights
 
 from gatewise import bundle, cells
 from gatewise.algebra import cell, sigmoid, tanh
+from gatewise.data.readers.long_text import LongText
 from gatewise.decoding import Sampler
 from gatewise.errors import OptionError
 from gatewise.tasks import verdict
@@ -99,8 +100,9 @@ def test_the_order_of_a_text_is_kept(monkeypatch):
     generator = Generator(**TINY, split=(0.5, 0.3, 0.2))
     with pytest.raises(ZeroDivisionError):
         generator.fit(io.StringIO(text))
-    vocabulary = _corpus.learn_vocabulary(text, "characters", generator.split)
-    corpus = _corpus.split_text(text, "", generator.split, vocabulary)
+    whole = LongText.of(text)
+    vocabulary = _corpus.learn_vocabulary(whole, "characters", generator.split)
+    corpus = _corpus.split_text(whole, generator.split, vocabulary)
     assert "".join(corpus.texts.values()) == text
     assert vocabulary.decode(np.concatenate(list(corpus.ids.values()))) == text
     assert seen == {"train": 500, "validation": 300, "test": 200}

@@ -9,37 +9,32 @@ import gzip
 import hashlib
 import io
 import os
-import re
 import select
+import shutil
 import stat
 import sys
+import tempfile
+import weakref
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn, TypeVar
 
-from ...errors import DataError, suggest
+from ...errors import DataError
+from .decoded import COMMON_ENCODINGS as COMMON_ENCODINGS
+from .decoded import Mark, NoTextError, check_encoding, decoded
 
 Source = str | os.PathLike[str]
 NamedFile = tuple[str, str, bytes]  # name within its folder or archive, name for messages, contents
+Taken = TypeVar("Taken")
 
-COMMON_ENCODINGS = (
-    "utf-8",
-    "utf-16",
-    "latin-1",
-    "cp1252",
-    "cp1251",
-    "koi8-r",
-    "gb18030",
-    "big5",
-    "shift_jis",
-    "euc-kr",
-)
 GZIP_MAGIC = b"\x1f\x8b"
 PIECE = 1 << 20  # bytes that are read at a time
 LEAST_UNPACKED = 256 << 20  # bytes that any packed file may unpack to
 MOST_RATIO = 100  # to more than that, what it unpacks to is at most so many times its size
+HELD = 64 << 20  # bytes of a pipe or standard input that are kept in memory; what is longer goes to a file
 PIPE_SECONDS = 5.0  # that a pipe which nobody writes to is waited for
 
 _CLOSED = "cannot read standard input: it is closed. Name a file instead of -."
@@ -68,14 +63,124 @@ def read_text(source: Source | Sequence[Source], encoding: str = "utf-8") -> str
 
 def read_texts(source: Source | Sequence[Source], encoding: str = "utf-8") -> list[str]:
     """The same text, a piece for each file; all but the last piece end with a line end."""
-    _check_encoding(encoding)
+    pieces = text_files(source, encoding, lambda file: "".join(text for _, text in file.pieces()))
+    return [*(piece if piece.endswith("\n") else piece + "\n" for piece in pieces[:-1]), pieces[-1]]
+
+
+def text_files(source: Any, encoding: str, take: Callable[[TextFile], Taken]) -> list[Taken]:
+    """What is taken of each file of text that a source of `read_text` stands for, in their order; one or more.
+
+    Args:
+        take: Reads a file to its end. What it raises is raised, but that a file in a folder is no text.
+    """
+    check_encoding(encoding)
     several = [source] if isinstance(source, str | os.PathLike) else source
     if not isinstance(several, Iterable):
         raise DataError(f"text is read from paths, not from {source!r} ({type(source).__name__}).")
-    pieces = [piece for one in several for piece in _pieces(one, encoding)]
-    if not pieces:
+    found: list[Taken] = []
+    named = False
+    for one in several:
+        named = True
+        if not isinstance(one, str | os.PathLike):
+            raise DataError(f"text is read from paths, not from {one!r} ({type(one).__name__}).")
+        if one == "-" or not is_folder(one):
+            found.append(take(TextFile(one, encoding)))
+            continue
+        before = len(found)
+        for file in files_in(one):
+            try:
+                found.append(take(TextFile(file, encoding)))
+            except NoTextError:
+                continue
+        if len(found) == before:
+            raise DataError(
+                f"the folder {name_of(one)} holds no text file. Hidden, empty and binary files do not count."
+            )
+    if not named:
         raise DataError("no file to read text from: the list of sources is empty. Name at least one.")
-    return [*(piece if piece.endswith("\n") else piece + "\n" for piece in pieces[:-1]), pieces[-1]]
+    return found
+
+
+class TextFile:
+    """A file of text, its gzip, a pipe or standard input, that is decoded piece by piece, as often as wanted.
+
+    A pipe, which can be read but once, is kept: a long one in a file without a name.
+
+    Attributes:
+        name: What messages call it.
+    """
+
+    def __init__(self, source: Source, encoding: str):
+        self.name, self._source, self._encoding = name_of(source), source, encoding
+        self._state: tuple[int, int, int] | None = None  # of the file when it was opened first
+        self._kept: IO[bytes] | None = None
+
+    def pieces(self, begin: Mark | None = None) -> Iterator[tuple[Mark, str]]:
+        """Its text from a mark on, or all of it; see `decoded`.
+
+        Raises:
+            DataError: It cannot be read, is no text, or is not what it was when it was read first.
+        """
+        with self._opened() as raw:
+            packed = self.name.endswith(".gz'") or raw.read(2) == GZIP_MAGIC
+            raw.seek(0)
+            self._unchanged(raw)
+            yield from decoded(self._reader(raw, packed), self.name, self._encoding, begin)
+            self._unchanged(raw)
+
+    def _reader(self, raw: IO[bytes], packed: bool) -> Callable[[int, int], bytes]:
+        file: Any = gzip.GzipFile(fileobj=raw, mode="rb") if packed else raw
+        raw.seek(0, os.SEEK_END)
+        unpacking, furthest = Unpacking(self.name, raw.tell()), 0
+        raw.seek(0)
+
+        def read(offset: int, size: int) -> bytes:
+            nonlocal furthest
+            try:
+                if file.tell() != offset:
+                    file.seek(offset)
+                found: bytes = file.read(size)
+            except (OSError, EOFError, zlib.error) as error:
+                if packed:
+                    _unpackable(self.name, error)
+                _unreadable(OSError(getattr(error, "errno", None), getattr(error, "strerror", None), self._source))
+            if packed and offset + len(found) > furthest:
+                unpacking.take(offset + len(found) - furthest)
+                furthest = offset + len(found)
+            return found
+
+        return read
+
+    @contextmanager
+    def _opened(self) -> Iterator[IO[bytes]]:
+        if self._kept is None and is_streamed(self._source):
+            self._kept = self._keep()
+        if self._kept is not None:
+            self._kept.seek(0)
+            yield self._kept
+            return
+        with open_bytes(self._source) as file:
+            yield file
+
+    def _keep(self) -> IO[bytes]:
+        kept = tempfile.SpooledTemporaryFile(HELD)  # noqa: SIM115 - closed with this object
+        weakref.finalize(self, kept.close)
+        try:
+            with _stream(self._source) as stream:
+                shutil.copyfileobj(stream, kept, PIECE)
+        except OSError as error:
+            raise DataError(f"cannot keep {self.name} in {tempfile.gettempdir()}: {error.strerror or error}.") from None
+        return kept
+
+    def _unchanged(self, raw: IO[bytes]) -> None:
+        """DataError if the file is not the one that was opened first, or was written to since."""
+        if self._kept is not None:
+            return
+        found = os.fstat(raw.fileno())
+        state = (found.st_ino, found.st_size, found.st_mtime_ns)
+        if self._state not in (None, state):
+            raise DataError(f"{self.name} changed while it was read. Read it once nothing writes to it any more.")
+        self._state = state
 
 
 def read_lines(source: Source, encoding: str) -> tuple[str, list[str]]:
@@ -96,7 +201,7 @@ def arriving_lines(encoding: str) -> Iterator[str]:
     Raises:
         DataError: It is closed, or a line is not in this encoding.
     """
-    _check_encoding(encoding)
+    check_encoding(encoding)
     try:
         text = io.TextIOWrapper(sys.stdin.buffer, encoding)
     except (AttributeError, ValueError):  # there is none, or it is closed
@@ -164,12 +269,29 @@ def open_bytes(path: Source, instead: str = "Use - for standard input") -> IO[by
         what = "folder" if stat.S_ISDIR(mode) else "device or socket"
         raise DataError(f"cannot read {name_of(path)}: it is a {what}, not a file. {instead}.")
     try:
-        return io.BytesIO(_from_pipe(path)) if stat.S_ISFIFO(mode) else open(path, "rb")
+        if not stat.S_ISFIFO(mode):
+            return open(path, "rb")
+        with _pipe(path) as pipe:
+            return io.BytesIO(pipe.read())
     except OSError as error:
         _unreadable(error)
 
 
-def _from_pipe(path: Source) -> bytes:
+@contextmanager
+def _stream(path: Source) -> Iterator[IO[bytes]]:
+    """Standard input, which stays open, or a pipe."""
+    if path == "-":
+        try:
+            sys.stdin.buffer.readable()
+        except (AttributeError, ValueError):  # there is none, or it is closed
+            raise DataError(_CLOSED) from None
+        yield sys.stdin.buffer
+    else:
+        with _pipe(path) if stat.S_ISFIFO(_mode(path)) else open_bytes(path) as file:
+            yield file
+
+
+def _pipe(path: Source) -> IO[bytes]:
     """Opening a pipe would wait for a writer for ever, so it is opened without, and looked at whether one comes."""
     pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     poll = select.poll()
@@ -183,8 +305,7 @@ def _from_pipe(path: Source) -> bytes:
             os.close(pipe)
             raise DataError(f"cannot read {name_of(path)}: it is a pipe, and no program writes to it. Start one first.")
     os.set_blocking(pipe, True)
-    with os.fdopen(pipe, "rb") as file:
-        return file.read()
+    return os.fdopen(pipe, "rb")
 
 
 class Unpacking:
@@ -291,26 +412,6 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _pieces(source: Source, encoding: str) -> Iterator[str]:
-    """The text of each file that one source stands for."""
-    if not isinstance(source, str | os.PathLike):
-        raise DataError(f"text is read from paths, not from {source!r} ({type(source).__name__}).")
-    path, name = os.fspath(source), name_of(source)
-    if path == "-":
-        yield _decode(_unzip(_standard_input(), name), name, encoding)
-    elif is_folder(path):
-        found = False
-        for file in files_in(path):
-            raw = _unzip(_bytes(file), name_of(file))
-            if raw and not (_is_narrow(encoding) and b"\0" in raw and not _wide(raw)):
-                found = True
-                yield _decode(raw, name_of(file), encoding)
-        if not found:
-            raise DataError(f"the folder {name} holds no text file. Hidden, empty and binary files do not count.")
-    else:
-        yield _decode(_unzip(_bytes(path), name), name, encoding)
-
-
 def _check_file(source: Source) -> None:
     if source != "-" and is_folder(source):
         raise DataError(f"{name_of(source)} is a folder. Name one file in it.")
@@ -350,76 +451,8 @@ def _unzip(raw: bytes, name: str) -> bytes:
     try:
         return Unpacking(name, len(raw)).read(gzip.GzipFile(fileobj=io.BytesIO(raw)))
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{name} is not a complete gzip file: {error}. Unpack it yourself, or fetch it again."
-        ) from None
+        _unpackable(name, error)
 
 
-def _decode(raw: bytes, name: str, encoding: str) -> str:
-    if _is_narrow(encoding) and b"\0" in raw and not _wide(raw):
-        raise DataError(f"{name} is a binary file, not text: a NUL byte at offset {raw.index(0)}.")
-    try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        at = error.start + len(raw) - len(error.object)  # a codec that strips a BOM counts from behind it
-        where = f"byte 0x{error.object[error.start]:02x} at offset {at}"
-        raise DataError(f"{name} is not {encoding}: {where} is not text. {_hint(raw, encoding)}") from None
-    except UnicodeError as error:
-        raise DataError(f"{name} is not {encoding}: {error}. {_hint(raw, encoding)}") from None
-    if "\0" in text:
-        raise DataError(f"{name} holds NUL characters when read as {encoding}. {_hint(raw, encoding)}")
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    if not text:
-        raise DataError(f"{name} is empty. Give a file with text in it.")
-    return text
-
-
-def _hint(raw: bytes, encoding: str) -> str:
-    guess = _likely(raw)
-    if guess and guess != encoding.lower():
-        return f"It reads as {guess}: pass --encoding {guess} if that is right."
-    return f"Pass --encoding with the one it was written in, such as {', '.join(COMMON_ENCODINGS[1:])}."
-
-
-def _likely(raw: bytes) -> str | None:
-    """A plausible encoding in which these bytes decode; None if there is none."""
-    if wide := _wide(raw):
-        return wide
-    if b"\0" in raw:
-        return None
-    if _decodes(raw, "utf-8"):
-        return "utf-8"
-    runs = re.findall(rb"[\x80-\xff]+", raw)
-    # Western letters with accents stand alone among ASCII; Chinese comes in pairs of bytes, many in a row.
-    if sum(map(len, runs)) >= 2 * len(runs):
-        return "gb18030" if _decodes(raw, "gb18030") else None
-    return "cp1252" if re.search(rb"[\x80-\x9f]", raw) and _decodes(raw, "cp1252") else "latin-1"
-
-
-def _wide(raw: bytes) -> str | None:
-    """The two- or four-byte encoding that a byte order mark announces, if all of it decodes."""
-    if raw[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff") and _decodes(raw, "utf-32"):
-        return "utf-32"
-    return "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") and _decodes(raw, "utf-16") else None
-
-
-def _decodes(raw: bytes, encoding: str) -> bool:
-    try:
-        raw.decode(encoding)
-    except UnicodeError:
-        return False
-    return True
-
-
-def _is_narrow(encoding: str) -> bool:
-    """Whether ASCII is written as ASCII, so that no text has a NUL byte."""
-    return _decodes(b"a", encoding)
-
-
-def _check_encoding(encoding: str) -> None:
-    try:
-        b"a".decode(encoding)
-    except UnicodeError:
-        pass  # known, and wider than a byte
-    except (LookupError, ValueError, TypeError):  # unknown or not for text; a NUL in the name; no string
-        raise DataError(suggest("text encoding", str(encoding), COMMON_ENCODINGS)) from None
+def _unpackable(name: str, error: Exception) -> NoReturn:
+    raise DataError(f"{name} is not a complete gzip file: {error}. Unpack it yourself, or fetch it again.") from None

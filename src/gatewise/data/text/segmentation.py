@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 CHUNK_SIZE = 1 << 20  # characters of text that are worked on at once
@@ -69,17 +69,27 @@ def is_cjk(word: str) -> bool:
     return _cjk().match(word) is not None
 
 
-def words_of(text: str) -> Iterator[list[str]]:
-    """The words of `text`, about a chunk at a time."""
+def pieces_of(text: str | Iterable[str]) -> Iterable[str]:
+    """The pieces of a text: of a string, itself."""
+    return [text] if isinstance(text, str) else text
+
+
+def words_of(text: str | Iterable[str]) -> Iterator[list[str]]:
+    """The words of `text`, or of its pieces, about a chunk at a time."""
     for chunk in text_chunks(text, word_ends()):
         yield token_pattern().findall(chunk)
 
 
-def text_chunks(text: str, ends: re.Pattern[str]) -> Iterator[str]:
-    """`text` in chunks of `CHUNK_SIZE` characters or a little more, each cut where `ends` begins to match."""
-    start = 0
-    while start < len(text):
-        found = ends.search(text, start + CHUNK_SIZE)
-        stop = found.start() if found else len(text)
-        yield text[start:stop]
-        start = stop
+def text_chunks(text: str | Iterable[str], ends: re.Pattern[str]) -> Iterator[str]:
+    """`text`, or its pieces joined, in chunks of `CHUNK_SIZE` characters or a little more, each cut where `ends` begins
+    to match. It does not matter how it comes in pieces."""
+    held = ""
+    for piece in pieces_of(text):
+        held, start, searched = held + piece, 0, max(len(held), CHUNK_SIZE)
+        while found := ends.search(held, searched):
+            yield held[start : found.start()]
+            start = found.start()
+            searched = start + CHUNK_SIZE
+        held = held[start:]
+    if held:
+        yield held

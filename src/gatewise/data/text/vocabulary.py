@@ -1,7 +1,7 @@
 """Vocabularies: text to numbers and back, by character, by word, or by frequent byte sequences.
 
-All three are used alike (`Vocabulary`), live in a model file as plain JSON, and read large text piece by piece, so that
-beside the numbers themselves (8 bytes a token) they need little memory.
+All three are used alike (`Vocabulary`), live in a model file as plain JSON, and read large text piece by piece: a text
+may be a string, or anything that gives the pieces of one as often as it is iterated over.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import json
 import os
 import re
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, cached_property
 from itertools import chain, islice, pairwise, repeat
 from typing import Any, ClassVar, Self
@@ -19,8 +18,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from ...errors import DataError, MissingExtra, ModelFileError, OptionError, suggest
+from .counting import frequent_words
 from .detokenizers import Bytes, Decoder, Joiner, Lookup
-from .segmentation import CHUNK_SIZE, SPACED_WORD, WORD_ENDS, text_chunks, words_of
+from .segmentation import CHUNK_SIZE, SPACED_WORD, WORD_ENDS, pieces_of, text_chunks, words_of
 
 # Most words are rare: these cover nine tenths of a newspaper's, and every one more costs its score at every step.
 DEFAULT_WORDS = 10_000
@@ -32,7 +32,6 @@ class Vocabulary(ABC):
 
     kind: ClassVar[str]  # its name in options and in model files
 
-    @abstractmethod
     def encode(self, text: str, unknown: str = "error") -> np.ndarray:
         """The ids of `text`, (n,) int64.
 
@@ -43,13 +42,18 @@ class Vocabulary(ABC):
         Raises:
             DataError: there is something it cannot represent, which the message names.
         """
+        return np.concatenate([np.zeros(0, np.int64), *self.encoded(text, unknown)])
+
+    @abstractmethod
+    def encoded(self, text: str | Iterable[str], unknown: str = "error") -> Iterator[np.ndarray]:
+        """The same ids, some millions at most at a time, as integers of any kind."""
 
     @abstractmethod
     def decoder(self) -> Decoder:
         """A fresh incremental decoder."""
 
     @abstractmethod
-    def unseen(self, text: str) -> list[str]:
+    def unseen(self, text: str | Iterable[str]) -> list[str]:
         """What this vocabulary has no id for: distinct characters (or words), in order of appearance."""
 
     @abstractmethod
@@ -115,6 +119,9 @@ class Characters(Vocabulary):
         # One slot behind the last known code point stands for all that lie beyond.
         self._ids = np.full(int(self._codes[-1]) + 2, -1, np.int32)
         self._ids[self._codes] = np.arange(len(self._codes))
+        # Of ASCII, a byte is a character; 255 is what such a character is if it is not known.
+        known = self._ids[:-1][:128].astype(np.uint8).tobytes()
+        self._ascii = known.ljust(256, b"\xff") if len(self.characters) < 256 else b""
 
     @classmethod
     def fit(cls, text: str) -> Self:
@@ -124,19 +131,21 @@ class Characters(Vocabulary):
             seen[_codes(text[start : start + CHUNK_SIZE])] = True
         return cls(map(chr, np.flatnonzero(seen).tolist()))
 
-    def encode(self, text: str, unknown: str = "error") -> np.ndarray:
+    def encoded(self, text: str | Iterable[str], unknown: str = "error") -> Iterator[np.ndarray]:
         _check_unknown(unknown)
-        ids = np.empty(len(text), np.int64)
-        filled = 0
-        for start in range(0, len(text), CHUNK_SIZE):
-            found = self._look_up(text[start : start + CHUNK_SIZE])
-            if found.min() < 0:
-                if unknown == "error":
-                    raise DataError(_names_unseen(self.unseen(text)))
-                found = found[found >= 0]
-            ids[filled : filled + len(found)] = found
-            filled += len(found)
-        return ids if filled == len(text) else ids[:filled].copy()
+        for piece in pieces_of(text):
+            for start in range(0, len(piece), CHUNK_SIZE):
+                part = piece[start : start + CHUNK_SIZE]
+                if self._ascii and part.isascii():  # many times as fast
+                    raw = part.encode("ascii").translate(self._ascii)
+                    found, strange = np.frombuffer(raw, np.uint8), 255
+                else:
+                    found, strange = self._look_up(part), -1
+                if strange in found:
+                    if unknown == "error":
+                        raise DataError(_names_unseen(self.unseen(text)))
+                    found = found[found != strange]
+                yield found
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         return self._codes[self._checked(ids)].tobytes().decode("utf-32-le", "surrogatepass")
@@ -144,12 +153,13 @@ class Characters(Vocabulary):
     def decoder(self) -> Decoder:
         return Lookup(self.characters)
 
-    def unseen(self, text: str) -> list[str]:
+    def unseen(self, text: str | Iterable[str]) -> list[str]:
         found: dict[str, None] = {}
-        for start in range(0, len(text), CHUNK_SIZE):
-            piece = text[start : start + CHUNK_SIZE]
-            strange = _codes(piece)[self._look_up(piece) < 0]
-            found.update(dict.fromkeys(map(chr, strange.tolist())))
+        for piece in pieces_of(text):
+            for start in range(0, len(piece), CHUNK_SIZE):
+                part = piece[start : start + CHUNK_SIZE]
+                strange = _codes(part)[self._look_up(part) < 0]
+                found.update(dict.fromkeys(map(chr, strange.tolist())))
         return list(found)
 
     def __len__(self) -> int:
@@ -202,11 +212,11 @@ class Words(Vocabulary):
         self._ids["<pad>"] = self.UNK  # padding is never text, even where a text says so
 
     @classmethod
-    def fit(cls, text: str, max_size: int | None = None, min_frequency: int = 1) -> Self:
+    def fit(cls, text: str | Iterable[str], max_size: int | None = None, min_frequency: int = 1) -> Self:
         """The vocabulary of the words in `text`, frequent ones first, equally frequent ones by code point.
 
         Args:
-            text: Training text.
+            text: Training text, or its pieces. However many different words it has, they are counted in little memory.
             max_size: The most entries to keep, with `<pad>` and `<unk>`; 3 or more.
             min_frequency: How often a word must occur to be kept; 1 or more.
 
@@ -218,33 +228,25 @@ class Words(Vocabulary):
             raise OptionError(f"max_size is {max_size}, but <pad>, <unk> and one word need 3. Give 3 or more.")
         if min_frequency < 1:
             raise OptionError(f"min_frequency is {min_frequency}. Give 1 or more.")
-        counts: Counter[str] = Counter()
-        for tokens in words_of(text):
-            counts.update(tokens)
-        for special in cls.SPECIAL:
-            counts.pop(special, None)
-        kept = sorted((w for w, n in counts.items() if n >= min_frequency), key=lambda word: (-counts[word], word))
+        kept, most = frequent_words(words_of(text), max_size and max_size - 2, min_frequency, cls.SPECIAL)
         if not kept:
-            most = max(counts.values(), default=0)
             raise DataError(
                 f"no word occurs {min_frequency} times or more (the most frequent: {most}). Lower min_frequency."
-                if counts
+                if most
                 else "no words to make a vocabulary of: the text is empty or blank."
             )
-        return cls(kept if max_size is None else kept[: max_size - 2])
+        return cls(kept)
 
-    def encode(self, text: str, unknown: str = "error") -> np.ndarray:
-        """As `Vocabulary.encode`; but whatever `unknown` says, a word that is not known becomes `<unk>`."""
+    def encoded(self, text: str | Iterable[str], unknown: str = "error") -> Iterator[np.ndarray]:
+        """As `Vocabulary.encoded`; but whatever `unknown` says, a word that is not known becomes `<unk>`."""
         _check_unknown(unknown)
-        found = [np.zeros(0, np.int64)]
         for tokens in words_of(text):
-            found.append(np.fromiter(map(self._ids.get, tokens, repeat(self.UNK)), np.int64, len(tokens)))
-        return np.concatenate(found)
+            yield np.fromiter(map(self._ids.get, tokens, repeat(self.UNK)), np.int64, len(tokens))
 
     def decoder(self) -> Decoder:
         return Joiner(self.words)
 
-    def unseen(self, text: str) -> list[str]:
+    def unseen(self, text: str | Iterable[str]) -> list[str]:
         return [w for w in dict.fromkeys(chain.from_iterable(words_of(text))) if w not in self._ids or w == "<pad>"]
 
     def __len__(self) -> int:
@@ -288,11 +290,11 @@ class BytePairs(Vocabulary):
         self._bytes = [bytes(byte[letter] for letter in token) for token in self.tokens]
 
     @classmethod
-    def fit(cls, text: str, size: int = 4096, min_frequency: int = 2) -> Self:
+    def fit(cls, text: str | Iterable[str], size: int = 4096, min_frequency: int = 2) -> Self:
         """The vocabulary of the 256 bytes and the most frequent sequences of them.
 
         Args:
-            text: Training text.
+            text: Training text, or its pieces; all its different words have to fit into memory.
             size: Entries, 256 or more; fewer are made if the text has no more sequences to offer.
             min_frequency: How often two tokens must stand together to be joined.
 
@@ -313,31 +315,36 @@ class BytePairs(Vocabulary):
             initial_alphabet=sorted(_bytes_by_letter()),
             show_progress=False,
         )
-        tokenizer.train_from_iterator(text_chunks(_well_formed(text), WORD_ENDS), trainer)
+        tokenizer.train_from_iterator(text_chunks(map(_well_formed, pieces_of(text)), WORD_ENDS), trainer)
         return cls.from_json({"kind": cls.kind, "tokenizer": json.loads(tokenizer.to_str())})
 
-    def encode(self, text: str, unknown: str = "error") -> np.ndarray:
+    def encoded(self, text: str | Iterable[str], unknown: str = "error") -> Iterator[np.ndarray]:
         _check_unknown(unknown)
-        if unknown == "error" and (strange := self.unseen(text)):
-            raise DataError(_names_unseen(strange))
+
+        def well_formed() -> Iterator[str]:
+            for piece in pieces_of(text):
+                found = _well_formed(piece)
+                if found is not piece and unknown == "error":
+                    raise DataError(_names_unseen(self.unseen(text)))
+                yield found
+
         known: dict[str, list[int]] = {}
-        found = [np.zeros(0, np.int64)]
-        for span in text_chunks(_well_formed(text), WORD_ENDS):
+        for span in text_chunks(well_formed(), WORD_ENDS):
             # Tokens never cross the start of white space, and most words come again: each is cut up only once.
             words = SPACED_WORD.findall(span)
             new = [word for word in dict.fromkeys(words) if word not in known]
             known.update(zip(new, (e.ids for e in self._tokenizer.encode_batch_fast(new)), strict=True))
-            found.append(np.fromiter(chain.from_iterable(map(known.__getitem__, words)), np.int64))
+            yield np.fromiter(chain.from_iterable(map(known.__getitem__, words)), np.int64)
             if len(known) > CHUNK_SIZE:
                 known.clear()
-        return np.concatenate(found)
 
     def decoder(self) -> Decoder:
         return Bytes(self._bytes)
 
-    def unseen(self, text: str) -> list[str]:
+    def unseen(self, text: str | Iterable[str]) -> list[str]:
         """Only halves of surrogate pairs, which are not text, have no bytes."""
-        return list(dict.fromkeys(re.findall("[\ud800-\udfff]", text))) if _well_formed(text) is not text else []
+        strange = (re.findall("[\ud800-\udfff]", one) for one in pieces_of(text) if _well_formed(one) is not one)
+        return list(dict.fromkeys(chain.from_iterable(strange)))
 
     def __len__(self) -> int:
         return len(self.tokens)

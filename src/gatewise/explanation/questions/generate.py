@@ -11,7 +11,7 @@ import numpy as np
 from ...data.text.vocabulary import Characters, Vocabulary
 from ...decoding.ctc import log_softmax
 from ...errors import DataError, OptionError
-from ...tasks.generate.text.corpus import texts_of
+from ...tasks.generate.text.corpus import text_of
 from ..features import text_features
 from ..question import (
     LONGEST,
@@ -42,9 +42,9 @@ def question(model: Any, data: Any, row: int, ask: Ask, *, encoding: str = "utf-
         return continued.question(model, data, row, ask, encoding=encoding)
     ask.only("target", "against", "step", task="generate")
     must_have_network(model._net)
-    texts, name = texts_of(data, encoding)
-    chosen_row(row, 1, name)
-    return _Text(model, "".join(texts), ask.step, name).question(ask), name
+    text = text_of(data, encoding)
+    chosen_row(row, 1, text.name)
+    return _Text(model, text.read(), ask.step, text.name).question(ask), text.name
 
 
 def of_text(model: Any, text: str) -> io.StringIO:

@@ -12,14 +12,17 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 
+from ... import bundle
 from ...data.batches import Rows
-from ...data.readers.files import fingerprint
+from ...data.readers.long_text import LongText
 from ...data.sequences import Sequences, offsets_of, text_column
 from ...data.split import split_in_order
+from ...data.text.tokens import token_counts
 from ...data.text.vocabulary import Words, vocabulary_from_json
 from ...decoding.sampling import Sampler
 from ...errors import DataError, ModelFileError, OptionError
@@ -41,7 +44,16 @@ from .numbers.reading import is_numbers, read_sequences
 from .numbers.stream import LiveNumbers
 from .options import GenerateOptions
 from .text.baselines import Plain
-from .text.corpus import Corpus, boilerplate, grouped_text, learn_vocabulary, split_text, text_of, texts_of
+from .text.corpus import (
+    Corpus,
+    boilerplate,
+    grouped_text,
+    learn_vocabulary,
+    measured_text,
+    split_text,
+    text_of,
+    told_of_long,
+)
 from .text.document import Document
 from .text.predictor import Writer
 from .text.sizing import check_length, check_memory, is_sparse, sizing
@@ -97,10 +109,7 @@ class Generator(Estimator, GenerateOptions):
     def opened(self, data: Any, encoding: str) -> Any:
         if self.reads_numbers(data) or self.group is not None:
             return data
-        text, name = text_of(data, encoding)
-        file = io.StringIO(text)
-        file.name = name
-        return file
+        return text_of(data, encoding)
 
     def fit(
         self,
@@ -144,18 +153,29 @@ class Generator(Estimator, GenerateOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(
-            lambda: self._prepare(data, validation, encoding, sample_length),
-            output,
-            resume,
-            progress,
-            verbose,
-            watch,
-            start_from,
-        )
+        kept = None if output is None else bundle.tokens_of(output)
+        try:
+            return self._fit(
+                lambda: self._prepare(data, validation, encoding, sample_length, kept),
+                output,
+                resume,
+                progress,
+                verbose,
+                watch,
+                start_from,
+            )
+        finally:
+            if kept is not None and output is not None and not bundle.checkpoint_of(output).exists():
+                kept.unlink(missing_ok=True)
 
-    def _prepare(self, data: Any, validation: Any, encoding: str, sample_length: int) -> Callable[[], Prepared]:
-        """Read, split and encode."""
+    def _prepare(
+        self, data: Any, validation: Any, encoding: str, sample_length: int, kept: Path | None
+    ) -> Callable[[], Prepared]:
+        """Read, split and encode.
+
+        Args:
+            kept: Where many tokens go; if None, to a temporary file.
+        """
         numbers = self.reads_numbers(data)
         if self._start is not None and (self._start.model.numbers_ is not None) != numbers:
             kinds = ("numbers", "text") if numbers else ("text", "numbers")
@@ -163,7 +183,7 @@ class Generator(Estimator, GenerateOptions):
         self.check_kind(numbers)
         if numbers:
             return self._prepare_numbers(data, validation, encoding)
-        return self._prepare_text(data, validation, encoding, sample_length)
+        return self._prepare_text(data, validation, encoding, sample_length, kept)
 
     def reads_numbers(self, data: Any) -> bool:
         """Whether `fit` reads such data as numbers, rather than as text."""
@@ -176,15 +196,18 @@ class Generator(Estimator, GenerateOptions):
         self._must_be_fitted()
         if self.numbers_ is not None:
             return -float(self._evaluate_numbers(data, "utf-8", whole=True)["all"]["loss"])
-        text, name = text_of(data, "utf-8")
-        found = evaluate_text(self._net, self.plain_, self.vocabulary_, text, name, "error", with_baselines=False)
+        text = text_of(data, "utf-8")
+        found = evaluate_text(
+            self._net, self.plain_, self.vocabulary_, measured_text(text), text.name, "error", with_baselines=False
+        )
         return -float(found["all"]["loss"])
 
     def evaluate(self, data: Any, *, encoding: str = "utf-8", unknown: str = "error") -> dict[str, Any]:
         """Loss, bits per character and perplexity.
 
         Args:
-            data: As for `fit`. The training data is split as it was then; of other data, all is evaluated.
+            data: As for `fit`. The training data is split as it was then; of other data, all is evaluated. Of a text,
+                or a part of one, with more than 3,000,000 characters, these first ones are.
             unknown: "skip" leaves out characters outside the vocabulary.
 
         Returns:
@@ -204,30 +227,27 @@ class Generator(Estimator, GenerateOptions):
             if unknown != "error":
                 raise OptionError("unknown is for text, and this model continues numbers. Leave it out")
             return self._evaluate_numbers(data, encoding)
-        texts, name = texts_of(data, encoding)
-        text = "".join(texts)
-        if self._is_training_data(fingerprint(text)):
-            text, shares = self._in_order(texts, name)
-            corpus = split_text(text, name, shares, self.vocabulary_)
+        text = text_of(data, encoding)
+        if self._is_training_data(text.fingerprint):
+            corpus = split_text(*self._in_order(text), self.vocabulary_, learned=self.plain_ is None)
             plain = self.plain_ or learn_plain(self.vocabulary_, corpus)
             return evaluate_parts(self._net, plain, self.vocabulary_, corpus, with_baselines=True)
-        return evaluate_text(self._net, self.plain_, self.vocabulary_, text, name, unknown)
+        return evaluate_text(self._net, self.plain_, self.vocabulary_, measured_text(text), text.name, unknown)
 
-    def _in_order(self, texts: Sequence[str], name: str) -> tuple[str, Sequence[float]]:
+    def _in_order(self, text: LongText) -> tuple[LongText, Sequence[float]]:
         """The training text in the order in which it was split, and the shares of its parts."""
         if self.group is not None:
-            return grouped_text(texts, name, names(self.group), self.split, int(self.seed))
-        return "".join(texts), self.provenance_["data"].get("shares", self.split)  # which older files do not say
+            return grouped_text(text, names(self.group), self.split, int(self.seed))
+        return text, self.provenance_["data"].get("shares", self.split)  # which older files do not say
 
     def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
         if self.numbers_ is not None:
             return super()._stressed(data, y, query, encoding)
-        texts, name = texts_of(data, encoding)
-        text = "".join(texts)
-        if self._is_training_data(fingerprint(text)):
-            text, shares = self._in_order(texts, name)
-            text = [part for part in split_in_order(text, shares).values() if part][-1]
-        as_data = Sequences(offsets_of([0]), {}, {"text": text_column("text", [text])}, name)
+        text = text_of(data, encoding)
+        if self._is_training_data(text.fingerprint):
+            text = [part for part in split_in_order(*self._in_order(text)).values() if len(part)][-1]
+        column = text_column("text", [measured_text(text)])
+        as_data = Sequences(offsets_of([0]), {}, {"text": column}, text.name)
 
         def evaluate(changed: Sequences) -> Mapping[str, Any]:
             [written] = changed.static["text"].strings()
@@ -295,33 +315,34 @@ class Generator(Estimator, GenerateOptions):
 
     # Text.
 
-    def _prepare_text(self, data: Any, validation: Any, encoding: str, sample_length: int) -> Callable[[], Prepared]:
+    def _prepare_text(
+        self, data: Any, validation: Any, encoding: str, sample_length: int, kept: Path | None
+    ) -> Callable[[], Prepared]:
         from .text.evaluation import learn_plain
 
-        texts, name = texts_of(data, encoding)
+        text = text_of(data, encoding)
         if self.memorise and validation is not None:
             raise OptionError("memorise holds nothing out, and so takes no validation text. Leave one of them out")
-        own = None if validation is None else text_of(validation, encoding)[0]
+        own = None if validation is None else text_of(validation, encoding)
         shares = shares_of(self.split, targets_apart=False, validated_apart=own is not None or self.memorise)
-        text = "".join(texts)
-        read = fingerprint(text)
+        read = text.fingerprint
         if self.group is not None:
-            text, shares = grouped_text(texts, name, names(self.group), shares, int(self.seed))
+            text, shares = grouped_text(text, names(self.group), shares, int(self.seed))
         vocabulary = learn_vocabulary(
             text,
             self.tokens,
             shares,
             size=self.vocabulary_size,
             min_frequency=int(self.min_frequency),
-            validation=own or "",
+            validation=own,
         )
         if self._start is not None:
             vocabulary = self._start.model.vocabulary_.extended(vocabulary)
-        corpus = split_text(text, name, shares, vocabulary, own)
+        corpus = split_text(text, shares, vocabulary, own, kept=kept)
         self.vocabulary_, self.numbers_, self.plain_ = vocabulary, None, learn_plain(vocabulary, corpus)
         self.start_ = self._start_token(corpus)
-        data = {"name": name, "fingerprint": read, "characters": len(text), "shares": list(shares)}
-        validated_by, notice = None if own is None else fingerprint(own), boilerplate(text, name)
+        data = {"name": text.name, "fingerprint": read, "characters": len(text), "shares": list(shares)}
+        validated_by, notice = None if own is None else own.fingerprint, boilerplate(text, text.name)
         pretrained = Pretrained.read(self, self.embedding_size, lambda: word_counts(vocabulary, corpus.ids["train"]))
         return partial(self._sized_text, corpus, data, validated_by, notice, pretrained, sample_length)
 
@@ -343,7 +364,7 @@ class Generator(Estimator, GenerateOptions):
         width = None if pretrained is None else pretrained.vectors.width
         self.sizing_ = chosen = sizing(self, self.find_cell(), len(corpus.ids["train"]), len(vocabulary), width)
         check_length(chosen, {part: len(ids) for part, ids in corpus.ids.items()}, shares)
-        check_memory(chosen, sum(map(len, corpus.ids.values())))
+        check_memory(chosen, sum(len(ids) for ids in corpus.ids.values() if not isinstance(ids, np.memmap)))
         training = Chunks(Rows(corpus.ids["train"], chosen.batch_size, chosen.chunk_length))
         held_out = corpus.ids["validation"] if len(corpus.ids["validation"]) else corpus.ids["train"][:MOST_REMEMBERED]
         rows = rows_for(held_out)
@@ -375,6 +396,7 @@ class Generator(Estimator, GenerateOptions):
                     {name: len(ids) for name, ids in corpus.ids.items()}, "tokens", "one after the other"
                 ),
                 **to_beat,
+                **({} if (told := told_of_long(corpus, self.tokens)) is None else {"long text": told}),
                 **({} if notice is None else {"notice": notice}),
             },
             per_step=chosen.batch_size * chosen.chunk_length,
@@ -388,7 +410,7 @@ class Generator(Estimator, GenerateOptions):
 
         network, size = cast("LanguageModel", self._build()), len(self.vocabulary_)
         if is_sparse(len(ids), size) and not self.memorise:
-            network.start_at(torch.from_numpy(np.bincount(ids, minlength=size)))
+            network.start_at(torch.from_numpy(token_counts(ids, size)))
         if pretrained is not None:
             network.begin_as(pretrained, words_of(self.vocabulary_))
         return network

@@ -14,7 +14,7 @@ from ....errors import DataError
 from ....metrics.text import token_nats
 from ....runtime.sequence_model import forward
 from ...verdict import judged
-from .baselines import KNESER_NEY, MOST_COUNTED, Plain, xz_bits
+from .baselines import KNESER_NEY, Plain, xz_bits
 from .corpus import Corpus
 
 MOST_TRAINING_TEXT = 100_000  # characters at the end of a training text that are evaluated where nothing is held out
@@ -24,7 +24,7 @@ def learn_plain(vocabulary: Vocabulary, corpus: Corpus) -> Plain:
     """The plain methods of a training text, the strongest chosen on the validation part."""
     held_out = corpus.texts["validation"]
     # Words do not tell all of a text, which xz does.
-    texts = None if isinstance(vocabulary, Words) else (corpus.texts["train"][-MOST_COUNTED:], held_out)
+    texts = None if isinstance(vocabulary, Words) else (corpus.texts["train"], held_out)
     return Plain.learn(corpus.ids["train"], len(vocabulary), corpus.ids["validation"], texts)
 
 
@@ -51,8 +51,7 @@ def evaluate_parts(
     compared = next((part for part in ("test", "validation") if part in metrics), None)
     if with_baselines and compared is not None:
         text, ids = corpus.texts[compared], corpus.ids[compared]
-        train_text = corpus.texts["train"][-MOST_COUNTED:]
-        metrics |= _beside_plain(net, plain, vocabulary, text, ids, metrics[compared], compared, train_text)
+        metrics |= _beside_plain(net, plain, vocabulary, text, ids, metrics[compared], compared, corpus.texts["train"])
     return metrics
 
 
