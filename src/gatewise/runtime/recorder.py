@@ -490,6 +490,9 @@ class Ops:
     def flipped(self, x: Symbol) -> Symbol:
         return x[::-1]
 
+    def rows_at(self, x: Symbol, places: np.ndarray) -> Symbol:
+        return x[places]
+
     def largest(self, x: Symbol, axis: int) -> Symbol:
         """Over the first axis."""
         assert axis == 0

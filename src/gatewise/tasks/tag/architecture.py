@@ -187,7 +187,7 @@ def read_words(words: Any, batch: Mapping[str, Any]) -> Any:
         _, (h, _) = words.spelling(words.letters(batch["letters"]), lengths=batch["letter_counts"])
         rest += [h[0], h[1]]
     # Each distinct word is encoded once, however often it occurs in the batch.
-    found.append(words.ops.concatenate(rest)[index])
+    found.append(words.ops.rows_at(words.ops.concatenate(rest), index))
     if words.pairs is not None:  # with the token before and, if it may be read, with the one after
         pairs = words.pairs(batch["pairs"])
         found.append(pairs.reshape(*pairs.shape[:2], -1))
