@@ -189,7 +189,7 @@ def on_both(folder: Path, *options: str, words: Sequence[str] = (), **fast: str)
             how += ["--node-rank", str(place)]
         else:
             how += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{first}:29400", "--rdzv-id", "1"]
-            how += ["--rdzv-conf", "read_timeout=10"]  # or it waits for minutes where a link is cut for good
+            how += ["--rdzv-conf", "read_timeout=10"]  # seconds; by default it waits for longer yet
         end = f"{LINK}-{'ab'[place]}"
         more = fast if place else {}
         found.append(Launched(folder, torchrun(*how, *options, words=words), node, GLOO_SOCKET_IFNAME=end, **more))

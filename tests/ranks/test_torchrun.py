@@ -154,7 +154,7 @@ def test_an_estimator_is_usable_on_every_rank(folder, launch):
         "    own = Generator(hidden_size=8, epochs=1, seed=seed, learning_rate=0.01)\n"
         "    own.fit('a.txt', output=f'{seed}.gatewise')\n"
         "    weights = [float(w.detach().double().sum()) for w in own.model_.parameters()]\n"
-        "    found.append([weights, own.metrics_, own.sample(length=20, seed=1)])\n"
+        "    found.append([weights, own.metrics_, ''.join(own.sample(length=20, seed=1))])\n"
         "open('found-' + os.environ['RANK'], 'w').write(json.dumps(found))\n"
     )
     own = launch([*one_box()[: one_box().index("-m", 3)], "script.py"])
