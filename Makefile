@@ -15,7 +15,7 @@ CONFIGURE   = $(BIN)/cmake --log-level=WARNING -S . -B $(1) -G Ninja -DCMAKE_MAK
               -DPython_EXECUTABLE=$(abspath $(BIN))/python
 BUILD       = $(if $(FLOCK),flock $(1)) $(BIN)/cmake --build $(1) --parallel $(JOBS) -- --quiet
 
-.PHONY: demo test test-slow lint format native sanitize site clean
+.PHONY: demo test test-slow gpu lint format native sanitize site clean
 
 demo: $(READY)  ## train a language model on Python's own documentation, then let it write
 	$(BIN)/gatewise demo --force
@@ -26,6 +26,11 @@ test: $(READY)  ## every test that is quick enough to run each time
 
 test-slow: $(READY)  ## the ones that are not
 	$(BIN)/python -m pytest -m slow
+
+gpu: $(READY)  ## the tests and benchmarks that need a CUDA GPU; where there is none, a line that says so
+	@if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; \
+	then $(BIN)/python -m pytest -m gpu && $(BIN)/python -m benchmarks.gpu; \
+	else echo "there is no CUDA GPU here: neither its tests nor its benchmarks were run"; fi
 
 site: $(READY)  ## the documentation as a site, in two languages, in build/site/html; a link that leads nowhere is an error
 	$(BIN)/python website/gather.py build/site/pages

@@ -1,12 +1,17 @@
 """What many tests need."""
 
 import io
+import os
 import signal
 
 import pytest
 import torch
 from shared_data import SHARED
 from training_toy import Workshop
+
+# Triton asks once, when it is imported, and torch's compiler may be the first to do that.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 RHYME = """Peter Piper picked a peck of pickled peppers.
 A peck of pickled peppers Peter Piper picked.

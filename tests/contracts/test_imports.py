@@ -26,7 +26,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
     "algebra": set(),
     "cells": {"algebra"},
     "native": {"algebra", "numpy"},
-    "engine": {"algebra", "cells", "native", "torch"},
+    "engine": {"algebra", "cells", "native", "torch", "triton"},
     "nn": {"algebra", "cells", "native", "engine", "randomness", "ranks", "torch", "numpy"},
     "data": {"numpy", "tokenizers", "duckdb", "soundfile", "PIL", "adbc_driver_postgresql"},
     "decoding": {"data", "numpy"},

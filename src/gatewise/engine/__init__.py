@@ -10,13 +10,15 @@ from torch import Tensor
 from ..algebra import Cell
 from ..errors import OptionError
 from ..native.calls import check_lengths
-from . import aten, native, operators, reference
+from . import aten, backends, native, operators, reference
+from .backends import check
 from .native import threads
 from .reference import pointwise_parameters, recorded, transformed
 
 __all__ = [
     "autocasts",
     "both_directions",
+    "check",
     "check_lengths",
     "pointwise",
     "pointwise_parameters",
@@ -158,7 +160,7 @@ def _native_dtype(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Seque
 
     Under autocast to bfloat16 it takes float32 as it is and rounds what it multiplies, no more.
     """
-    if recorded(x) or not native.runs(cell):
+    if recorded(x) or not backends.allows("native") or not native.runs(cell):
         return None
     if not torch.is_autocast_enabled("cpu") or x.device.type != "cpu":
         return x.dtype if native.fits(x, state, weights) else None

@@ -25,10 +25,15 @@ _LAYERS: dict[str, Any] = {
 _FUSED = {cells.find(name).equations: name for name in _LAYERS}
 
 
+def knows(cell: Cell) -> bool:
+    """Whether PyTorch has a layer with these equations."""
+    return cell.equations in _FUSED
+
+
 def fits(cell: Cell, resets: Tensor | None, history: bool) -> bool:
     """Whether PyTorch's layer gives all that is asked: it has no resets, shows no state but the last, and has no rules
     for vmap, forward derivatives or second ones."""
-    alike = cell.equations in _FUSED and resets is None and (not history or len(cell.carry) == 1)
+    alike = knows(cell) and resets is None and (not history or len(cell.carry) == 1)
     return alike and not reference.transformed()
 
 

@@ -15,38 +15,13 @@ import torch
 from torch import Tensor
 
 from ..algebra import Cell
-from . import aten, chunkwise, native, reference, scan
+from . import aten, backends, reference
 
 _library = torch.library.Library("gatewise", "FRAGMENT")
 
 
-def run_recurrence(
-    cell: str,
-    x: Tensor,
-    state: Sequence[Tensor],
-    weights: Sequence[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    reverse: bool,
-    history: bool,
-    extras: Sequence[Tensor],
-) -> list[Tensor]:
-    """Choose a backend and run a layer: first the carried values of every step (the output alone unless `history`),
-    then the last state."""
-    equations = Cell.from_key(cell)
-    if native.runs(equations) and native.fits(x, state, weights):
-        layer = native.Layer(equations, x, state, weights, lengths, resets, reverse, history, extras=extras)
-        [results] = native.run(layer)
-        return results
-    fused: Any
-    for fused in (aten, chunkwise):
-        if fused.fits(equations, resets, history):
-            y, last = fused.recurrence(equations, x, state, weights, lengths, reverse)
-            return [y, *last]
-    if scan.fits(equations):
-        every, last = scan.recurrence(equations, x, state, weights, lengths, resets, reverse, extras)
-        return [*(every if history else every[:1]), *last]
-    return _plain_recurrence(cell, x, state, weights, lengths, resets, reverse, history, extras)
+def run_recurrence(cell: str, *arguments: Any) -> list[Tensor]:
+    return backends.run(Cell.from_key(cell), *arguments)
 
 
 def _plain_recurrence(
@@ -81,11 +56,7 @@ def _shape_recurrence(
 
 
 def run_step(cell: str, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
-    equations = Cell.from_key(cell)
-    if not native.runs(equations) or not native.fits(x, state, weights):
-        return _plain_step(cell, x, state, weights)
-    [[_, *after]] = native.run(native.Layer(equations, x.unsqueeze(0), state, weights))
-    return after
+    return backends.step(Cell.from_key(cell), x, state, weights)
 
 
 def _plain_step(cell: str, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:

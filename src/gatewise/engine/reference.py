@@ -6,7 +6,7 @@ differentiates it as often as asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -99,6 +99,7 @@ def recurrence(
     resets: Tensor | None = None,
     reverse: bool = False,
     extras: Sequence[Tensor] = (),
+    compute: Callable[[Mapping[Node, Tensor]], list[Tensor]] | None = None,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """A whole layer.
 
@@ -110,6 +111,7 @@ def recurrence(
         resets: (T, B) booleans: where True, a new sequence begins at this step, from a state of zeros.
         reverse: Run each row from its last step to its first.
         extras: (T, B, H) per further input of the cell.
+        compute: From the values of all leaves to the state after a step; None: evaluate the equations.
 
     Returns:
         Each carried value at every step (T, B, H), zero beyond a row's length; and the last state.
@@ -133,7 +135,7 @@ def recurrence(
             x_t = torch.where(inside, x_t, 0.0)
         here = {cell.x: x_t, **dict(zip(cell.before, start, strict=True))}
         here |= {node: extra[t] for node, extra in zip(cell.extras, extras, strict=True)}
-        after = evaluate(cell.after, here | values, table)
+        after = compute(here | values) if compute else evaluate(cell.after, here | values, table)
         if lengths is not None:
             shown = [torch.where(inside, a, 0.0) for a in after]
             now = [torch.where(inside, a, s) for a, s in zip(after, now, strict=True)]

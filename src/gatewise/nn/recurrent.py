@@ -104,6 +104,7 @@ class Recurrent(nn.Module):
         if threads is not None:
             threads = whole("threads", threads, 1)
         self.cell = found_cell(cell)
+        engine.check(self.cell)
         if self.cell.projected != (proj_size > 0):
             wants = "projects its output: give it a proj_size" if self.cell.projected else "has no projection"
             raise OptionError(f"proj_size is {proj_size}, but the cell '{self.cell.name}' {wants}")
