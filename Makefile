@@ -21,7 +21,7 @@ demo: $(READY)  ## train a language model on Python's own documentation, then le
 	$(BIN)/gatewise demo --force
 
 # A file of tests to each core at a time: most of them train on one thread.
-test: $(READY)  ## every test that is quick enough to run each time
+test: $(READY) $(VENV)/.triton  ## every test that is quick enough to run each time
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 test-slow: $(READY)  ## the ones that are not
@@ -74,6 +74,11 @@ sanitize: $(READY)  ## the native engine's tests under the address, undefined-be
 	$(call BUILD,build/thread)
 	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc $(call SANITIZED,asan,build/address)
 	TSAN_OPTIONS="die_after_fork=0 ignore_noninstrumented_modules=1" $(call SANITIZED,tsan,build/thread)
+
+# Its interpreter runs the GPU kernels of the tests: 286 MB that nothing else here needs. There is none but for Linux.
+$(VENV)/.triton: $(VENV)/.installed
+	if test "$$(uname)" = Linux; then $(BIN)/python -m pip install --quiet --constraint constraints.txt triton; fi
+	@touch $@
 
 # torch goes in first and by its pin, so that nothing after it can choose another build. The build tools go into the
 # environment itself: there constraints.txt holds for them, and ninja finds nanobind again at the next change.
