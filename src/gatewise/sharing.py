@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
+
+from .launch import lowest_here
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,6 +23,7 @@ class Sharing(Protocol):
     size: int
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]: ...
+    def agreeing(self) -> AbstractContextManager[None]: ...
 
 
 def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
@@ -37,6 +40,20 @@ def in_turn(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterat
     size = 1 if ranks is None else _AT_ONCE * ranks.size
     for start in range(0, len(items), size):
         yield from each(function, items[start : start + size])
+
+
+def first_on_each_machine(make: Callable[[], Result]) -> Result:
+    """What the function gives, which leaves it on disk or finds it there. Of the processes of a machine one calls it
+    before the others do."""
+    ranks = _sharing.get()
+    if ranks is None:
+        return make()
+    found = None
+    for turn in (True, False):
+        with ranks.agreeing():
+            if lowest_here() is turn:
+                found = make()
+    return cast(Result, found)
 
 
 @contextmanager

@@ -9,9 +9,10 @@ import torch
 from ranks_in_threads import run_ranks
 from training_toy import Toy, Workshop, at_call
 
+from gatewise import sharing
 from gatewise.errors import OptionError, RankError
 from gatewise.ranks import Part, computing, current, deal, each_row, of_rows, same_of_all, share, total
-from gatewise.sharing import each
+from gatewise.sharing import each, first_on_each_machine
 from gatewise.training import Silent, TrainingStopped
 
 
@@ -237,3 +238,12 @@ def test_another_number_of_ranks_is_said(tmp_path):
     notes = Notes()
     trained(tmp_path, 1, resume=True, progress=notes, identity={"task": "toy", "data": {"sha": "abc"}, "threads": 2})
     assert notes.told[0].startswith("begun with 2 processes, goes on with 1")
+
+
+def test_one_process_of_a_machine_makes_what_the_others_find(monkeypatch):
+    """Ranks 0 and 2 are the first of their machines."""
+    monkeypatch.setattr(sharing, "lowest_here", lambda: current().rank in (0, 2))
+    order = []
+    assert run_ranks(4, lambda rank: first_on_each_machine(lambda: order.append(rank) or rank)) == [0, 1, 2, 3]
+    assert {*order[:2]} == {0, 2}
+    assert first_on_each_machine(lambda: "alone") == "alone"

@@ -31,9 +31,8 @@ def tokens(
 ) -> np.ndarray:
     """The tokens of a text, (n,) integers of the smallest size that holds all kinds, which nobody may write to.
 
-    Of more than `IN_MEMORY` bytes the array is mapped from a file. Several processes of one machine may share that: one
-    of them calls this and returns, then the others do, with the same arguments, and find the file made. Such that call
-    it at the same time are each right, but do the work twice.
+    Of more than `IN_MEMORY` bytes the array is mapped from a file, which processes of one machine share if one of them
+    calls this before the others do.
 
     Args:
         encode: Gives the tokens from the first one on, some at a time. It is not called where the file is there.

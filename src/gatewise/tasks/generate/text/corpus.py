@@ -24,6 +24,7 @@ from ....data.text.tokens import tokens
 from ....data.text.vocabulary import DEFAULT_PAIRS, DEFAULT_WORDS, BytePairs, Characters, Vocabulary, Words
 from ....errors import DataError, Notice, OptionError
 from ....files import size_text
+from ....sharing import first_on_each_machine
 from .baselines import MOST_COUNTED
 
 # Characters of a part of a text that are held in memory as they are: the beginning of a held-out part, which is all of
@@ -143,7 +144,7 @@ def split_text(
         "vocabulary": hashlib.sha256(json.dumps(vocabulary.to_json()).encode()).hexdigest(),
     }
     encode = partial(vocabulary.encoded, train if learned else "")
-    ids = {"train": tokens(encode, len(vocabulary), identity, kept)}
+    ids = {"train": first_on_each_machine(lambda: tokens(encode, len(vocabulary), identity, kept))}
     if validation is not None:
         parts["validation"] = validation
     texts = {part: (own[-MOST_HELD:] if part == "train" else own[:MOST_HELD]).read() for part, own in parts.items()}
