@@ -92,13 +92,12 @@ def row(name: str, found: dict[str, Any]) -> str:
 
 
 def table(found: dict[str, Any]) -> str:
-    return "\n".join(
-        [
-            "| data | members | validation, the other half: single, average | test: single, average | likewise | plain |",
-            "| --- | --- | --- | --- | --- | --- |",
-            *(row(name, own) for name, own in found.items()),
-        ]
-    )
+    lines = [
+        "| data | members | validation, the other half: single, average | test: single, average | likewise | plain |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(row(name, own) for name, own in found.items()),
+    ]
+    return "\n".join(lines)
 
 
 def main() -> None:
