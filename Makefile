@@ -76,8 +76,10 @@ sanitize: $(READY)  ## the native engine's tests under the address, undefined-be
 	TSAN_OPTIONS="die_after_fork=0 ignore_noninstrumented_modules=1" $(call SANITIZED,tsan,build/thread)
 
 # Its interpreter runs the GPU kernels of the tests: 286 MB that nothing else here needs. There is none but for Linux.
+# PyTorch's builds for CUDA bring the version that they need, so constraints.txt must not name another.
 $(VENV)/.triton: $(VENV)/.installed
-	if test "$$(uname)" = Linux; then $(BIN)/python -m pip install --quiet --constraint constraints.txt triton; fi
+	@test "$$(uname)" != Linux || $(BIN)/python -c 'import triton' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet triton==3.9.0
 	@touch $@
 
 # torch goes in first and by its pin, so that nothing after it can choose another build. The build tools go into the

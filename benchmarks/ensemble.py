@@ -91,6 +91,15 @@ def row(name: str, found: dict[str, Any]) -> str:
     )
 
 
+def table(found: dict[str, Any]) -> str:
+    lines = [
+        "| data | members | validation, the other half: single, average | test: single, average | likewise | plain |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(row(name, own) for name, own in found.items()),
+    ]
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", choices=[*PROBLEMS, "table", []])
@@ -102,12 +111,7 @@ def main() -> None:
         found = json.loads((RESULTS / "ensemble.json").read_text())["answer"]
     else:
         found = measured_anew("ensemble", QUESTION, PROBLEMS, names, measure)
-    lines = [
-        "| data | members | validation, the other half: single, average | test: single, average | likewise | plain |",
-        "| --- | --- | --- | --- | --- | --- |",
-        *(row(name, own) for name, own in found.items()),
-    ]
-    write_table("docs/tune.md", "ensemble", "\n".join(lines))
+    write_table("docs/tune.md", "ensemble", table(found))
 
 
 if __name__ == "__main__":

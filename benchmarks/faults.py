@@ -418,7 +418,7 @@ def table(found: dict[str, Any]) -> str:
         said = (
             "<br>".join(line.removeprefix("gatewise: ") for side in own["sides"] for line in side["said"]) or "nothing"
         )
-        disk = ", ".join(name.removeprefix("m.") for name in own["disk"])
+        disk = ", ".join(f"`{name}`" for name in own["disk"])
         same = {True: "; the bits of an undisturbed run", False: "; **other bits**", None: ""}[own.get("same bits")]
         rows.append(f"| {fault} | {ends} | {said} | {disk or 'nothing'}{same} |")
     return "\n".join(rows)

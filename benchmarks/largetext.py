@@ -123,7 +123,8 @@ def main(gigabytes: float, within: str | None) -> None:
                 speed = {"megabytes_per_second": round(gigabytes * 1e3 / stage["seconds"])} if name != "fit" else {}
                 answer[name] = {**stage, **speed, "most_megabytes_held": round(most / 1e6)}
                 print(answer[name], flush=True)
-    write("largetext" + (f"-{gigabytes:g}" if gigabytes != 20 else ""), __doc__.partition("\n")[0], answer)
+    question = __doc__.partition("\n")[0].replace("20 GB", f"{gigabytes:g} GB")
+    write("largetext" + (f"-{gigabytes:g}" if gigabytes != 20 else ""), question, answer)
     write_table("docs/scale.md", "largetext", table(answer))
 
 

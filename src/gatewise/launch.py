@@ -5,10 +5,24 @@ from __future__ import annotations
 import os
 import socket
 
+from .errors import RankError
+
 
 def started() -> bool:
     """Whether this is one of several processes that train one model."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and {"RANK", "MASTER_ADDR"} <= os.environ.keys()
+    return _number("WORLD_SIZE") > 1 and {"RANK", "MASTER_ADDR"} <= os.environ.keys()
+
+
+def rank_and_size() -> tuple[int, int]:
+    """The number of this process among those that were started, and how many there are.
+
+    Raises:
+        RankError: It has no such number.
+    """
+    rank, size = os.environ["RANK"], _number("WORLD_SIZE")
+    if not (rank.isdecimal() and int(rank) < size):
+        raise RankError(f"RANK is {rank!r}, where WORLD_SIZE={size} wants a number from 0 to {size - 1}")
+    return int(rank), size
 
 
 def restarted() -> bool:
@@ -37,4 +51,4 @@ def lowest_here(lowest: int = 0) -> bool:
 
 def _number(name: str) -> int:
     value = os.environ.get(name, "")
-    return int(value) if value.isdigit() else 0
+    return int(value) if value.isdecimal() else 0

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from .document import differences
 from .errors import GatewiseError, RankError
-from .launch import restarted, started
+from .launch import rank_and_size, restarted, started
 from .lifeline import Hub, Lifeline, Spoke
 from .sharing import sharing
 
@@ -164,7 +164,7 @@ def joined() -> Iterator[Ranks]:
     """Inside, this process is one of those that `torchrun` started; a process that was started alone stays so.
 
     Raises:
-        RankError: The others did not come, or one of them is gone.
+        RankError: It has no number, the others did not come, or one of them is gone.
     """
     if not current().alone or not started():
         yield current()
@@ -173,10 +173,10 @@ def joined() -> Iterator[Ranks]:
         with among(Ranks(dist.get_rank(), dist.get_world_size())) as ranks:
             yield ranks
         return
+    rank, size = rank_and_size()
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     line = _held(rank, size)
     try:
         with _lost(line):

@@ -54,3 +54,20 @@ def test_one_process_of_a_machine_tells_of_a_mistake(words, as_rank, capsys):
     as_rank("0")
     assert main(words) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("size", ["", "two"])
+def test_a_size_that_is_no_number_starts_nothing(size, monkeypatch, as_rank, capsys):
+    as_rank("0")
+    monkeypatch.setenv("WORLD_SIZE", size)
+    assert main(["cells"]) == 0
+    assert "lstm" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rank", ["", "first", "-1", "2"])
+def test_a_process_without_a_number_says_so(rank, monkeypatch, as_rank, tmp_path, capsys):
+    as_rank("0")
+    monkeypatch.setenv("RANK", rank)
+    (tmp_path / "a.txt").write_text("Peter Piper picked a peck. " * 50)
+    assert main(["fit", "generate", str(tmp_path / "a.txt"), "-o", str(tmp_path / "m.gatewise")]) == 2
+    assert f"RANK is '{rank}', where WORLD_SIZE=2 wants a number from 0 to 1" in capsys.readouterr().err

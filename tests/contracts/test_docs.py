@@ -272,11 +272,20 @@ def test_the_table_of_precisions_is_that_of_the_committed_results():
         ("forecasting", "forecasting", "sets"),
         ("tasks", "vectors", "vectors"),
         ("scale", "faults", "faults"),
+        ("tune", "ensemble", "ensemble"),
     ],
 )
 def test_the_tables_of_series_are_those_of_the_committed_results(page, program, mark):
     table = import_module(f"benchmarks.{program}").table(results(program))
     assert f"<!-- {mark} -->\n{table}\n<!-- /{mark} -->" in (ROOT / "docs" / f"{page}.md").read_text()
+
+
+def test_the_tables_of_large_data_are_those_of_the_committed_results():
+    page = (ROOT / "docs" / "scale.md").read_text()
+    folder = import_module("benchmarks.largefolder").table()
+    text = import_module("benchmarks.largetext").table(results("largetext-4"))
+    assert f"<!-- large folder -->\n{folder}\n<!-- /large folder -->" in page
+    assert f"<!-- largetext -->\n{text}\n<!-- /largetext -->" in page
 
 
 def test_the_tables_of_processes_are_those_of_the_committed_results():

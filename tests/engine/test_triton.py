@@ -281,6 +281,22 @@ def test_the_compiled_reference(monkeypatch):
     torch._dynamo.reset()
 
 
+def test_a_compiler_that_fails_is_an_error_of_one_line(monkeypatch):
+    """As PyTorch's does where there is none for C++."""
+
+    def backend(graph, inputs):
+        raise FileNotFoundError("no C++ compiler")
+
+    torch._dynamo.reset()
+    monkeypatch.setattr(compiled, "_compile", lambda f, **options: torch.compile(f, backend=backend, **options))
+    compiled._function.cache_clear()
+    inputs = draw(cells.find("lstm"), ODD)
+    with pytest.raises(OptionError, match=r"cannot compile cell 'lstm' here: .*no C\+\+ compiler\. Unset it"):
+        compiled.recurrence(cells.find("lstm"), inputs.x, inputs.state, inputs.weights)
+    compiled._function.cache_clear()
+    torch._dynamo.reset()
+
+
 def test_an_engine_that_cannot_run_a_layer_is_an_error(monkeypatch):
     monkeypatch.setattr(backends, "chosen", "scan")
     with pytest.raises(OptionError, match="GATEWISE_ENGINE=scan cannot run cell 'lstm' here: the cell is not linear"):

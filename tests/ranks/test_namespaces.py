@@ -14,7 +14,7 @@ from benchmarks.faults import NODES, Launched, fast_clock, link, losses, on_both
 SHORT, LONG = ("--epochs", "6"), ("--epochs", "200")
 
 
-def _cannot():
+def why_not():
     """Why there can be no namespaces here; empty if there can."""
     if not (shutil.which("ip") and shutil.which("unshare")):
         return "`ip` (iproute2) or `unshare` (util-linux) is not installed"
@@ -25,7 +25,8 @@ def _cannot():
     return f"no network namespaces here: {tried.stderr.strip()}" if tried.returncode else ""
 
 
-pytestmark = pytest.mark.skipif(bool(_cannot()), reason=_cannot() or "can")
+WHY_NOT = why_not()
+pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
 
 @pytest.fixture

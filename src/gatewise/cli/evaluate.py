@@ -8,18 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
+from ..data.readers.table_files import ABOUT_DATA
 from ..errors import OptionError
 from ..tasks.options import names
 from .csv_options import csv_options, with_csv
 from .decoding_options import BEAM_OPTIONS, CTC_OPTIONS, decoding, with_search
-from .frame import DATA, Captions, Json, Lists, Query, Unknown, refuse_models, result
+from .frame import Captions, Json, Lists, Query, Unknown, refuse_models, result
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
     data: Annotated[
         list[str],
-        typer.Argument(metavar="DATA", help=f"{DATA} - is standard input.", show_default=False),
+        typer.Argument(metavar="DATA", help=f"{ABOUT_DATA} - is standard input.", show_default=False),
     ],
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     query: Query = None,

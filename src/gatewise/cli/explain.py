@@ -9,14 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
+from ..data.readers.table_files import ABOUT_DATA, one_source
 from ..errors import OptionError
 from .csv_options import csv_options, with_csv
-from .frame import DATA, Json, Query, one_data, refuse_models, result, width, words_given
+from .frame import Json, Query, refuse_models, result, width, words_given
 
 
 def explain(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
-    data: Annotated[list[str] | None, typer.Argument(metavar="DATA", help=DATA, show_default=False)] = None,
+    data: Annotated[list[str] | None, typer.Argument(metavar="DATA", help=ABOUT_DATA, show_default=False)] = None,
     text: Annotated[
         str | None, typer.Option("--text", metavar="TEXT", help="A text or sentence to explain, instead of DATA.")
     ] = None,
@@ -95,7 +96,7 @@ def explain(
     reading = {"encoding": encoding} if query is None else {"encoding": encoding, "query": query}
     report = report_of(
         estimator,
-        one_data(data or []) if text is None else of_text(estimator, text),
+        one_source(data or []) if text is None else of_text(estimator, text),
         row,
         Ask(target=target, against=against, step=step, horizon=horizon, quantile=quantile),
         seed=seed,

@@ -45,7 +45,6 @@ Unknown = Annotated[
 Query = Annotated[
     str | None, typer.Option(help="SQL query whose result is the table; in it, the rows of a file are called `data`.")
 ]
-DATA = "File, folder or database URL; several files or a pattern of them are one table."
 Captions = Annotated[str | None, typer.Option(help="File with captions, if the data are a folder of images.")]
 Lists = Annotated[
     str | None, typer.Option(help="Comma-separated files with names of images, one per line; read only these.")
@@ -110,18 +109,6 @@ def refuse_models(data: str | Sequence[str]) -> None:
             with suppress(ModelFileError):
                 read_header(path)
                 raise OptionError(f"'{path}' is a model, where data is wanted. `gatewise info {path}` describes it")
-
-
-def one_data(paths: Sequence[str]) -> Any:
-    """What `predict` and `explain` take for these paths, several being one table. OptionError if they are not."""
-    from ..data.readers.table_files import is_several
-
-    if len(paths) > 1 and not is_several(paths):
-        raise OptionError(
-            f"there is one DATA at a time, not {len(paths)}; several files are one table if they end in .parquet, or "
-            "in .csv or .jsonl"
-        )
-    return paths[0] if len(paths) == 1 else list(paths)
 
 
 def run(verbs: Mapping[str, str], arguments: Sequence[str] | None = None) -> int:

@@ -11,15 +11,16 @@ from typing import Annotated, Any
 
 import typer
 
+from ..data.readers.table_files import ABOUT_DATA, one_source
 from ..errors import OptionError
 from .csv_options import csv_options, with_csv
 from .decoding_options import BEAM_OPTIONS, CTC_OPTIONS, decoding, with_search
-from .frame import DATA, Json, Query, one_data, refuse_models, result
+from .frame import Json, Query, refuse_models, result
 
 
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
-    data: Annotated[list[str] | None, typer.Argument(metavar="DATA", help=DATA, show_default=False)] = None,
+    data: Annotated[list[str] | None, typer.Argument(metavar="DATA", help=ABOUT_DATA, show_default=False)] = None,
     text: Annotated[
         list[str] | None,
         typer.Option(
@@ -109,7 +110,7 @@ def predict(
             shard_of(shard)  # what is wrong with it shows before the model is read
             rows["shard"] = shard
         options = {**reading, **rows, **decoding(task, estimator.predictions, search)}
-        source = one_data(data or [])
+        source = one_source(data or [])
         if output is not None:
             check_suffix(output)
             writable(output, force)

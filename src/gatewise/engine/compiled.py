@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..algebra import Cell
 from ..algebra.expression import Node, order
+from ..errors import OptionError
 from . import reference
 
 _compile: Callable[..., Any] = torch.compile
@@ -50,8 +51,23 @@ def _units(cell: Cell, state: Sequence[Tensor]) -> int:
 
 
 def _call(cell: Cell, units: int, values: Mapping[Node, Tensor]) -> list[Tensor]:
+    """
+    Raises:
+        OptionError: PyTorch's compiler cannot do its work here, for want of one for C++ for example.
+    """
     leaves, function = _function(cell, units)
-    found: list[Tensor] = function(*(values[leaf] for leaf in leaves))
+    try:
+        found: list[Tensor] = function(*(values[leaf] for leaf in leaves))
+    except RuntimeError as error:
+        from torch._dynamo.exc import BackendCompilerFailed  # at the top it would delay every start
+
+        if not isinstance(error, BackendCompilerFailed):
+            raise
+        reason, _, _ = str(error.inner_exception).partition("\n")
+        raise OptionError(
+            f"GATEWISE_ENGINE=compiled cannot compile cell '{cell.name}' here: {reason.rstrip('.')}. Unset it, or name "
+            "another engine"
+        ) from error
     return found
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..randomness import built
 from ..training import Outcome
 from .document import weights_of
-from .fitting import Trial, _beginning, _own_threads, _provenance, attempt
+from .fitting import Trial, attempt, beginning, own_threads, provenance_of
 from .members import Member, blueprint
 from .network import Network
 from .prepared import Fittable, Halves, Prepared
@@ -160,8 +160,8 @@ def keep_together(
     fittable.check()
     fittable.choose_preset(None)
     started = time.time()
-    with _own_threads(fittable):
-        prepared = _beginning(fittable, prepare)()
+    with own_threads(fittable):
+        prepared = beginning(fittable, prepare)()
         if estimator._start is not None:
             built(int(estimator.seed), prepared.build)  # by which it is known what was kept of that model
         estimator.members_ = tuple(_member(part) for part in parts)
@@ -171,7 +171,7 @@ def keep_together(
         estimator.outcome_ = replace(outcomes[0], reason="finished", seconds=sum(one.seconds for one in outcomes))
         prepared.settle()
         estimator.metrics_ = prepared.measure(True, tell)
-        estimator.provenance_ = {**_provenance(fittable, prepared, started, False), "ensemble": dict(about)}
+        estimator.provenance_ = {**provenance_of(fittable, prepared, started, False), "ensemble": dict(about)}
         estimator.save(output)
 
 

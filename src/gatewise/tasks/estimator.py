@@ -18,7 +18,7 @@ import numpy as np
 from .. import bundle
 from ..algebra import Cell
 from ..compression import Compressed, compressed, packed
-from ..data.readers.table_files import is_several
+from ..data.readers.table_files import ABOUT_DATA, one_source
 from ..data.tables.schema import Schema
 from ..document import read
 from ..errors import ModelFileError, NotFittedError, OptionError, extras_named, suggest
@@ -67,8 +67,7 @@ class Estimator(CommonOptions, ABC):
     task: ClassVar[str]  # its name on the command line and in model files
     kind: ClassVar[str]  # what scikit-learn calls it: "classifier", "regressor", "outlier_detector"; "" for the rest
 
-    # Help of DATA on the command line.
-    data_help: ClassVar[str] = "File, folder or database URL; several files or a pattern of them are one table."
+    data_help: ClassVar[str] = ABOUT_DATA  # of DATA on the command line
 
     # What a model goes on from, see `transfer`.
     encoders_from: ClassVar[tuple[str, ...]] = ()  # other tasks, whose layers can read for this one
@@ -225,14 +224,7 @@ class Estimator(CommonOptions, ABC):
     @classmethod
     def data_at(cls, paths: Sequence[str]) -> Any:
         """What `fit` and `evaluate` take for these paths of a command line. OptionError if they are too many."""
-        if len(paths) == 1:
-            return paths[0]
-        if is_several(paths):
-            return list(paths)
-        raise OptionError(
-            f"a model of the task '{cls.task}' takes one DATA at a time, not {len(paths)}; several files are one table "
-            "if they end in .parquet, or in .csv or .jsonl"
-        )
+        return one_source(paths)
 
     def opened(self, data: Any, encoding: str) -> Any:
         """What `data_at` gave, read if that is quick, so that what cannot be read shows before torch is loaded."""

@@ -146,7 +146,7 @@ def _fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run
     if estimator.only == "plain" and run.watch is not None:
         raise OptionError('only="plain" trains no network, so there is nothing to watch. Leave out watch')
     with ExitStack() as stack:
-        stack.enter_context(_own_threads(estimator))
+        stack.enter_context(own_threads(estimator))
         folder = stack.enter_context(TemporaryFolder("run")) if run.output is None else ""
         path = Path(folder, "model" if run.output is None else run.output)
         with ranks.agreeing():
@@ -161,7 +161,7 @@ def _fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run
         with ExitStack() as refused:  # an error leaves what an earlier fit has learned as it was
             refused.callback(restoring(estimator))
             with ranks.agreeing():
-                sized = _beginning(estimator, prepare)
+                sized = beginning(estimator, prepare)
                 prepared = sized()
             if estimator.minutes is not None:
                 prepared, budget = fitted(estimator, prepared, sized, ranks.of_first(run.started), pace)
@@ -173,7 +173,7 @@ def _fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run
         _train(estimator, prepared, run, path, budget)
 
 
-def _beginning(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]]) -> Callable[[], Prepared]:
+def beginning(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]]) -> Callable[[], Prepared]:
     """Read the data; what is then prepared builds networks that begin as the model that is gone on from, if any is."""
     sized = prepare()
 
@@ -208,8 +208,8 @@ def look(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], tim
     """Prepare a fit, and train at most for the few steps that are timed."""
     estimator.check()
     estimator.choose_preset(None)
-    with _own_threads(estimator):
-        prepared = _beginning(estimator, prepare)()
+    with own_threads(estimator):
+        prepared = beginning(estimator, prepare)()
         seconds = needed(estimator, prepared) if timed and prepared.held_out else None
         settled = frozenset(estimator._settled)
         return Looked(prepared, torch.get_num_threads(), seconds, _digest_of_start(estimator), settled)
@@ -228,8 +228,8 @@ def attempt(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], 
     """
     estimator.check()
     estimator.choose_preset(None)
-    with _own_threads(estimator):
-        prepared = _beginning(estimator, prepare)()
+    with own_threads(estimator):
+        prepared = beginning(estimator, prepare)()
         trial.checks(prepared, _digest_of_start(estimator))
         estimator.model_ = built(trial.seed, prepared.build)
         identity = _identity(estimator, prepared)
@@ -254,7 +254,7 @@ def attempt(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], 
 
 
 @contextmanager
-def _own_threads(estimator: Fittable) -> Iterator[None]:
+def own_threads(estimator: Fittable) -> Iterator[None]:
     """Inside the block, as many threads as the estimator asks for."""
     with ExitStack() as stack:
         if estimator.threads is not None:
@@ -274,7 +274,7 @@ def _keep_plain(estimator: Fittable, prepared: Prepared, run: Run) -> None:
     prepared.settle()
     estimator.metrics_ = prepared.measure(True, progress.note)
     estimator.outcome_ = Outcome("finished", 0, 0, None, time.time() - started)
-    estimator.provenance_ = _provenance(estimator, prepared, started, False)
+    estimator.provenance_ = provenance_of(estimator, prepared, started, False)
     if run.output is not None:
         estimator.save(run.output)
 
@@ -381,7 +381,7 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path, budget
     estimator.metrics_ = {}
 
     def keep() -> None:
-        estimator.provenance_ = _provenance(estimator, prepared, started, bool(_regularisers(identity)))
+        estimator.provenance_ = provenance_of(estimator, prepared, started, bool(_regularisers(identity)))
         if budget is not None:
             minutes = {"asked": estimator.minutes, "used": round(used(estimator.outcome_, trained), 2)}
             estimator.provenance_["minutes"] = minutes
@@ -504,7 +504,7 @@ def _rate_text(plan: Plan, options: Mapping[str, Any], with_rate: bool) -> str:
     return "".join(f", {text}" for text in [*rate, *others])
 
 
-def _provenance(estimator: Fittable, prepared: Prepared, started: float, regularised: bool) -> dict[str, Any]:
+def provenance_of(estimator: Fittable, prepared: Prepared, started: float, regularised: bool) -> dict[str, Any]:
     """How a model came about, for its file."""
     outcome: Outcome = estimator.outcome_
     validation = prepared.validated or prepared.loss

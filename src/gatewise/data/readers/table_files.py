@@ -15,13 +15,14 @@ from glob import glob
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from ...errors import DataError
+from ...errors import DataError, OptionError
 from .files import Source, contents_of, files_in, name_of
 
 PARQUET = ".parquet"
 CSV = (".csv", ".tsv", ".data")
 LINES = (".jsonl", ".ndjson")
 SUFFIXES = (PARQUET, *CSV, *LINES)  # of files of which several can be one table
+ABOUT_DATA = "File, folder or database URL; several files or a pattern of them are one table."  # help of most commands
 
 _MOST_NAMED = 10_000  # files of one table
 
@@ -37,6 +38,18 @@ def is_several(source: Any) -> bool:
         is_paths(source)
         and all(_stands_or_is(os.fspath(path)) for path in source)
         and any(not isinstance(one, str) or os.path.exists(one) or is_pattern(one) for one in source)
+    )
+
+
+def one_source(paths: Sequence[str]) -> Any:
+    """What is read of these paths of a command line, of which several are one table. OptionError if they are not."""
+    if len(paths) == 1:
+        return paths[0]
+    if is_several(paths):
+        return list(paths)
+    raise OptionError(
+        f"there is one DATA at a time, not {len(paths)}; several files are one table if they end in .parquet, or in "
+        ".csv or .jsonl"
     )
 
 
