@@ -283,7 +283,7 @@ def test_the_tables_of_series_are_those_of_the_committed_results(page, program, 
 def test_the_tables_of_large_data_are_those_of_the_committed_results():
     page = (ROOT / "docs" / "scale.md").read_text()
     folder = import_module("benchmarks.largefolder").table()
-    text = import_module("benchmarks.largetext").table(results("largetext-4"))
+    text = import_module("benchmarks.largetext").table(results("largetext"))
     assert f"<!-- large folder -->\n{folder}\n<!-- /large folder -->" in page
     assert f"<!-- largetext -->\n{text}\n<!-- /largetext -->" in page
 
