@@ -97,7 +97,7 @@ def test_files_of_one_name_in_another_encoding_lose_no_row(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "written, message",
+    ("written", "message"),
     [
         (b"", "'{}' is empty"),
         (b"\n\n", "'{}' is empty"),
