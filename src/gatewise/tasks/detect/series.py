@@ -357,7 +357,11 @@ def told_of_measured(series: Series, parts: list[dict[str, slice]], seed: int) -
     if len(some) == len(series.values):
         return None
     steps = sum(len(series.values[number]) for number in some)
-    return f"{len(some):,} of {len(series.values):,} series, which the seed draws, {steps:,} steps together"
+    told = f"{len(some):,} of {len(series.values):,} series, which the seed draws, {steps:,} steps together"
+    if series.labels is None:
+        return told
+    labelled = [int(own.sum()) for own in series.labels]
+    return f"{told}, {sum(labelled[number] for number in some):,} of {sum(labelled):,} anomalous steps among them"
 
 
 def _drawn(series: Series, parts: list[dict[str, slice]], seed: int, which: Sequence[str] | None) -> np.ndarray:
