@@ -1,5 +1,6 @@
 """Several files as one table: the same rows as one file with all of them, however they are named."""
 
+import errno
 import gzip
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from gatewise.data.sources import Roles, is_data, kind_of, read
 from gatewise.data.summary import summarise
+from gatewise.data.tables import _several
 from gatewise.data.tables.table import open_table
 from gatewise.errors import DataError, GatewiseError
 
@@ -82,6 +84,46 @@ def test_without_a_header_no_line_is_lost(tmp_path):
     for number in (1, 2):
         (tmp_path / f"{number}.csv").write_text("0,1.5\n1,2.5\n")
     assert rows_of(f"{tmp_path}/*.csv") == [(0, 1.5), (1, 2.5), (0, 1.5), (1, 2.5)]
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "data.csv"])
+def test_files_of_one_name_in_another_encoding_lose_no_row(name, tmp_path):
+    for place in range(3):
+        (tmp_path / str(place)).mkdir()
+        (tmp_path / str(place) / name).write_text(f"\nété,n\né{place},{place}\n", encoding="latin-1")
+    files = [tmp_path / str(place) / name for place in range(3)]
+    with open_table(files, encoding="latin-1") as table:
+        assert table.session.rows("SELECT * FROM gatewise_rows") == [(f"é{place}", place) for place in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (b"", "'{}' is empty"),
+        (b"\n\n", "'{}' is empty"),
+        (b"a\r\n1\r\n", "lines end with CR LF in '{}', but with LF in"),
+    ],
+)
+def test_a_csv_file_that_cannot_follow_others_is_named(written, message, tmp_path):
+    files = [tmp_path / "1.csv", tmp_path / "2.csv"]
+    files[0].write_bytes(b"a\n0\n")
+    files[1].write_bytes(written)
+    with pytest.raises(DataError) as caught:
+        rows_of(files)
+    assert message.format(files[1]) in str(caught.value)
+
+
+def test_a_full_disk_is_not_said_to_be_a_file_that_cannot_be_read(tmp_path, monkeypatch):
+    files = [tmp_path / "1.csv", tmp_path / "2.csv"]
+    for file in files:
+        file.write_bytes(b"a\n0\n")
+
+    def full(_sink: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_several, "_end_line", full)
+    with pytest.raises(DataError, match=r"cannot write to .*No space left on device. Set TMPDIR"):
+        rows_of(files)
 
 
 def test_csv_files_with_other_columns_are_refused_by_name(tmp_path):

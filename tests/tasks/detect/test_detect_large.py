@@ -1,9 +1,12 @@
 """Series that are larger than memory: read in pieces, they train the same detector, and some of them measure it."""
 
+import re
+
 import numpy as np
 import pytest
 
 from gatewise.data.sources import Roles, read
+from gatewise.errors import Notice
 from gatewise.tasks import Detector
 from gatewise.tasks.detect import estimator, series, stretches
 from gatewise.tasks.detect.batches import Windows
@@ -66,7 +69,7 @@ def test_a_detector_of_data_in_pieces_is_nearly_that_of_data_in_memory(data, mon
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)  # the scale differs in its last bits
 
 
-def test_many_steps_are_measured_on_whole_series_that_the_seed_draws(data, monkeypatch):
+def test_many_steps_are_measured_on_whole_series_that_the_seed_draws(data, monkeypatch, capsys):
     for place in (series, estimator):
         monkeypatch.setattr(place, "MOST_MEASURED", 700)
     found = read_series(data, None, options())
@@ -83,10 +86,15 @@ def test_many_steps_are_measured_on_whole_series_that_the_seed_draws(data, monke
     assert measured(found, parts, 4)[0].source.fingerprint() == some.source.fingerprint()
     assert {measured(found, parts, seed)[0].source.fingerprint() for seed in range(4)} != {some.source.fingerprint()}
 
-    model = options().fit(data)
+    model = options().fit(data, verbose=1)
+    told = f"{len(own)} of 12 series, which the seed draws, {sum(map(len, some.values)):,} steps together"
+    odd, every = (sum(int(own.sum()) for own in one.labels) for one in (some, found))
+    told += f", {odd} of {every} anomalous steps among them"
+    assert f"parts on {told}" in " ".join(capsys.readouterr().err.split())
     steps = sum(place.stop - place.start for places in own for place in places.values())
     assert sum(model.metrics_[part]["steps"] for part in ("train", "validation", "test")) == steps
-    again = model.evaluate(data)
+    with pytest.warns(Notice, match=re.escape(f"is measured on {told}")):
+        again = model.evaluate(data)
     assert again["test"] == pytest.approx(model.metrics_["test"])
 
 

@@ -86,7 +86,8 @@ def test_of_a_long_text_the_beginning_is_measured_and_that_is_said(text, rhyme, 
         "validation": 200,
         "test": 200,
     }
-    assert model.evaluate(text) == model.metrics_
+    with pytest.warns(Notice, match="the first 200 characters of the validation and test part are measured"):
+        assert model.evaluate(text) == model.metrics_
     begin = round(0.8 * len(rhyme))
     (folder / "test.txt").write_text(rhyme[begin : begin + 200])
     assert model.evaluate("test.txt")["all"]["loss"] == pytest.approx(model.metrics_["test"]["loss"], rel=1e-6)

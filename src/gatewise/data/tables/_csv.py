@@ -116,17 +116,19 @@ def import_csv(
         raise DataError(_explain(session.name, str(error.__cause__))) from None
 
 
-def utf8(path: str, encoding: str, session: Session, marks: bool = True) -> str:
+def utf8(path: str, encoding: str, session: Session, marks: bool = True, name: str | None = None) -> str:
     """The path of the same file in UTF-8: itself, or a copy that goes with the session.
 
     Args:
         marks: Whether who reads it passes over a byte order mark of UTF-8.
+        name: What messages call it, if not as the session does.
     """
+    name = name or session.name
     try:
         known = "".encode(encoding) is not None and encoding.lower().replace("_", "-")
     except (LookupError, ValueError, TypeError):
         raise DataError(suggest("text encoding", str(encoding), COMMON_ENCODINGS)) from None
-    if known in ("utf-8", "utf8", "utf-8-sig", "ascii") and not (encoding := _marked(path, session.name, marks)):
+    if known in ("utf-8", "utf8", "utf-8-sig", "ascii") and not (encoding := _marked(path, name, marks)):
         return path
     target = Path(session.folder) / Path(path).name.removesuffix(".gz")
     try:
@@ -137,9 +139,9 @@ def utf8(path: str, encoding: str, session: Session, marks: bool = True) -> str:
             while piece := source.read(1 << 20):
                 copy.write(piece.removeprefix("\ufeff"))
     except UnicodeError as error:
-        raise DataError(f"{session.name} is not {encoding}: {error}. Pass --encoding with the right one.") from None
+        raise DataError(f"{name} is not {encoding}: {error}. Pass --encoding with the right one.") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"cannot read {session.name}: {error}.") from None
+        raise DataError(f"cannot read {name}: {error}.") from None
     return str(target)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import tempfile
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -94,25 +94,56 @@ def joined(session: Session, files: Sequence[str], header: bool, encoding: str) 
     Raises:
         DataError: A file cannot be read, or names other columns than the first one.
     """
-    target = os.path.join(session.folder, f"rows{Path(files[0].lower().removesuffix('.gz')).suffix}")
+    # In a folder of its own: a copy in UTF-8 of a file that is read here has that file's name, whatever it is.
+    folder = tempfile.mkdtemp(dir=session.folder)
+    target = os.path.join(folder, f"rows{Path(files[0].lower().removesuffix('.gz')).suffix}")
     names = b""
-    with open(target, "wb") as sink:
-        for file in files:
-            try:
-                with open_unpacked(utf8(file, encoding, session, marks=False)) as source:
-                    first = source.readline()
-                    if header and names and first.strip() != names.strip():
-                        raise DataError(
-                            f"the first line of {name_of(file)} is not that of {name_of(files[0])}, which names the "
-                            "columns. Files that are one table have the same columns, in one order."
-                        )
-                    if not (header and names):
-                        sink.write(names := first)
-                    shutil.copyfileobj(source, sink, PIECE)
-            except (OSError, EOFError, zlib.error) as error:
-                raise DataError(f"cannot read {name_of(file)}: {getattr(error, 'strerror', None) or error}.") from None
-            _end_line(sink)
+    try:
+        with open(target, "wb") as sink:
+            for file in files:
+                pieces = _pieces_of(file, encoding, session)
+                first = next(pieces)
+                if names:
+                    _check_first_line(first, file, names, files[0], header)
+                if not (header and names):
+                    sink.write(first)
+                names = names or first
+                sink.writelines(pieces)
+                _end_line(sink)
+    except OSError as error:
+        raise DataError(
+            f"cannot write to {session.folder}: {error.strerror}. Set TMPDIR to a folder on a larger disk."
+        ) from None
     return target
+
+
+def _pieces_of(file: str, encoding: str, session: Session) -> Iterator[bytes]:
+    """The first line of a file that is not blank, then what follows it."""
+    try:
+        with open_unpacked(utf8(file, encoding, session, marks=False, name=name_of(file))) as source:
+            first = next((line for line in source if line.strip()), None)
+            if first is None:
+                raise DataError(f"{name_of(file)} is empty. Give a file with rows in it, or leave it out.")
+            yield first
+            while piece := source.read(PIECE):
+                yield piece
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read {name_of(file)}: {getattr(error, 'strerror', None) or error}.") from None
+
+
+def _check_first_line(line: bytes, file: str, wanted: bytes, first: str, header: bool) -> None:
+    """Refuse a file whose lines cannot follow those of the first one."""
+    if header and line.strip() != wanted.strip():
+        raise DataError(
+            f"the first line of {name_of(file)} is not that of {name_of(first)}, which names the columns. Files that "
+            "are one table have the same columns, in one order."
+        )
+    ends, others = ("CR LF" if one.endswith(b"\r\n") else "LF" for one in (line, wanted))
+    if ends != others and line.endswith(b"\n") and wanted.endswith(b"\n"):
+        raise DataError(
+            f"lines end with {ends} in {name_of(file)}, but with {others} in {name_of(first)}. Write them again with "
+            "one line end."
+        )
 
 
 def _end_line(sink: BinaryIO) -> None:

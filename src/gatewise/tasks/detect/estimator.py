@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ...data.split import split_by_time
-from ...errors import ModelFileError
+from ...errors import ModelFileError, Notice
 from ...runtime.network import Block, checked
 from ...runtime.streams import Streams
 from ...sharing import each
@@ -44,7 +45,7 @@ from .legacy import Blend, LegacyScorer
 from .options import DetectOptions
 from .predictor import Predictor, error_reader
 from .scoring import Event, alarm_threshold
-from .series import Scale, Series, TrainingData, measured, parts_of, read_series, training_data
+from .series import Scale, Series, TrainingData, measured, parts_of, read_series, told_of_measured, training_data
 from .shapes import LENGTH, Shapes
 from .sizing import sizing
 from .stream import LiveSeries, Stream
@@ -187,6 +188,8 @@ class Detector(Estimator, DetectOptions):
         self.strongest_plain_ = z_name(WINDOWS[-1])
         self.baseline_thresholds_: dict[str, float] = {}
 
+        told = told_of_measured(series, steps.parts, int(self.seed))
+
         def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             plain = self.baseline_thresholds_ if finished else {}
             some, parts = measured(series, steps.parts, int(self.seed))
@@ -218,6 +221,7 @@ class Detector(Estimator, DetectOptions):
                     "of other groups each" if self.group else "in the order of time",
                 )
                 + "; validation chooses the weights and sets the threshold",
+                **({} if told is None else {"measured": f"parts on {told}"}),
                 **group_entry(series.source, [*names(self.key), *names(self.group), *names(self.target)]),
             },
             unit="time steps",
@@ -400,7 +404,8 @@ class Detector(Estimator, DetectOptions):
 
         Args:
             data, y, query, encoding: As for `fit`. The data that the detector was trained on are split as they were
-                then. Of a part with more than 250,000 steps, whole series of about so many are drawn by the seed.
+                then. Where the series of a part have more than 250,000 steps, some of about so many are drawn by the
+                seed, which a warning says.
 
         Returns:
             By part ("train", "validation", "test", or "all" for other data): "steps"; "loss", the mean negative
@@ -416,6 +421,8 @@ class Detector(Estimator, DetectOptions):
             parts = parts_of(series, self.provenance_["data"]["split"], int(self.seed), names(self.group))
         else:
             parts = [{"all": slice(0, len(values))} for values in series.values]
+        if (told := told_of_measured(series, parts, int(self.seed))) is not None:
+            warnings.warn(f"{series.source.name} is measured on {told}", Notice, stacklevel=2)
         series, parts = measured(series, parts, int(self.seed))
         return evaluate(predictor, series, parts, self.baseline_thresholds_, self.strongest_plain_, self.share_)
 

@@ -347,13 +347,30 @@ def measured(
 ) -> tuple[Series, list[dict[str, slice]]]:
     """The series that these parts, or all, are measured on, and their parts: those that are drawn by the seed where the
     series of a part have more than 250,000 steps, for scoring takes time and memory."""
+    some = _drawn(series, parts, seed, which)
+    return series.take(some), [parts[number] for number in some]
+
+
+def told_of_measured(series: Series, parts: list[dict[str, slice]], seed: int) -> str | None:
+    """What parts are measured on, if that is not all series."""
+    some = _drawn(series, parts, seed, None)
+    if len(some) == len(series.values):
+        return None
+    steps = sum(len(series.values[number]) for number in some)
+    told = f"{len(some):,} of {len(series.values):,} series, which the seed draws, {steps:,} steps together"
+    if series.labels is None:
+        return told
+    labelled = [int(own.sum()) for own in series.labels]
+    return f"{told}, {sum(labelled[number] for number in some):,} of {sum(labelled):,} anomalous steps among them"
+
+
+def _drawn(series: Series, parts: list[dict[str, slice]], seed: int, which: Sequence[str] | None) -> np.ndarray:
     lengths = np.array([len(values) for values in series.values])
     chosen: set[int] = set()
     for name in which or parts[0]:
         own = np.flatnonzero([places[name].stop > places[name].start for places in parts])
         chosen |= set(own[drawn(lengths[own].tolist(), MOST_MEASURED, seed)].tolist())
-    some = np.array(sorted(chosen), np.int64) if chosen else np.arange(len(lengths))
-    return series.take(some), [parts[number] for number in some]
+    return np.array(sorted(chosen), np.int64) if chosen else np.arange(len(lengths))
 
 
 def steps_of(series: Series, parts: Sequence[Mapping[str, slice]], which: Sequence[str]) -> list[Mask]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from ...data.split import split_in_order
 from ...data.text.tokens import token_counts
 from ...data.text.vocabulary import Words, vocabulary_from_json
 from ...decoding.sampling import Sampler
-from ...errors import DataError, ModelFileError, OptionError
+from ...errors import DataError, ModelFileError, Notice, OptionError
 from ...runtime import language_model
 from ...runtime.language_model import PLAIN
 from ...runtime.network import Block, checked
@@ -53,6 +54,7 @@ from .text.corpus import (
     split_text,
     text_of,
     told_of_long,
+    told_of_measured,
 )
 from .text.document import Document
 from .text.predictor import Writer
@@ -230,6 +232,8 @@ class Generator(Estimator, GenerateOptions):
         text = text_of(data, encoding)
         if self._is_training_data(text.fingerprint):
             corpus = split_text(*self._in_order(text), self.vocabulary_, learned=self.plain_ is None)
+            if (told := told_of_measured(corpus)) is not None:
+                warnings.warn(f"of {text.name} {told}", Notice, stacklevel=2)
             plain = self.plain_ or learn_plain(self.vocabulary_, corpus)
             return evaluate_parts(self._net, plain, self.vocabulary_, corpus, with_baselines=True)
         return evaluate_text(self._net, self.plain_, self.vocabulary_, measured_text(text), text.name, unknown)

@@ -112,13 +112,20 @@ def told_of_long(corpus: Corpus, kind: str) -> str | None:
         found.append(f"plain methods learn from the last {MOST_COUNTED:,} tokens of the training part")
     if kind == BytePairs.kind and corpus.lengths["train"] > MOST_PAIRED:
         found.append(f"byte-pairs from its first {MOST_PAIRED:,} characters")
-    longer = [part for part in PARTS[1:] if corpus.lengths[part] > MOST_HELD]
-    if longer:
-        found.append(f"the first {MOST_HELD:,} characters of the {' and '.join(longer)} part are measured")
+    if (told := told_of_measured(corpus)) is not None:
+        found.append(told)
     if isinstance(ids, np.memmap):
         where = "a temporary file" if ids.filename is None else ids.filename
         found.append(f"tokens in {where}, {size_text(ids.nbytes)}")
     return "; ".join(found) or None
+
+
+def told_of_measured(corpus: Corpus) -> str | None:
+    """What is measured of held-out parts, if that is not all of them."""
+    longer = [part for part in PARTS[1:] if corpus.lengths[part] > MOST_HELD]
+    if not longer:
+        return None
+    return f"the first {MOST_HELD:,} characters of the {' and '.join(longer)} part are measured"
 
 
 def split_text(
