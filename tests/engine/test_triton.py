@@ -308,6 +308,22 @@ def test_an_engine_that_cannot_run_a_layer_is_an_error(monkeypatch):
         engine.recurrence(lstm, inputs.x, inputs.state, inputs.weights, resets=restarts(ODD))
 
 
+def test_kernels_that_could_run_nowhere_are_refused_before_a_training_writes_anything(monkeypatch):
+    monkeypatch.setattr(backends, "chosen", "triton")
+    monkeypatch.setattr(ours, "_interprets", lambda: False)
+    with pytest.raises(OptionError, match=r"on a CUDA GPU, or with TRITON_INTERPRET=1 .*, and here is neither"):
+        LSTM(3, 5)
+
+
+def test_so_is_compiling_without_a_compiler(monkeypatch):
+    monkeypatch.setattr(backends, "chosen", "compiled")
+    with (
+        torch._inductor.config.patch({"cpp.cxx": (None, "/no/compiler")}),
+        pytest.raises(OptionError, match=r"torch.compile found no C\+\+ compiler"),
+    ):
+        LSTM(3, 5)
+
+
 def test_an_unknown_engine_is_one_line():
     done = subprocess.run(
         [sys.executable, "-m", "gatewise", "bench", "--quick"],
@@ -317,5 +333,5 @@ def test_an_unknown_engine_is_one_line():
     )
     assert done.returncode == 2
     [line] = done.stderr.strip().splitlines()
-    assert "no engine named 'tritn'. Did you mean 'triton'?" in line
-    assert "auto, native, aten, chunkwise, scan, triton, compiled, reference" in line
+    names = "auto, native, aten, chunkwise, scan, triton, compiled, reference"
+    assert line == f"gatewise: no engine named 'tritn'. GATEWISE_ENGINE may be {names}"

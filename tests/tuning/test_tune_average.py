@@ -10,12 +10,14 @@ import pytest
 import gatewise
 from gatewise.bundle import load, save
 from gatewise.cli import main
+from gatewise.cli.info import _members as in_words
 from gatewise.errors import ModelFileError, OptionError
 from gatewise.tasks import averaging
 from gatewise.tasks.averaging import answered, keep_together
 from gatewise.tasks.fitting import Trial
 from gatewise.tasks.forecast.batches import halves_of
 from gatewise.tasks.forecast.split import Part
+from gatewise.tasks.members import MOST_MEMBERS
 from gatewise.tasks.prepared import Halves
 from gatewise.tuning import ensemble
 from gatewise.tuning.ensemble import Ensemble, greedy
@@ -140,22 +142,22 @@ FORECAST = {"epochs": 1, "horizon": 3, "context_length": 8, "share": 1.0}
 SETTINGS = ({"hidden_size": 4, "num_layers": 1}, {"hidden_size": 8, "num_layers": 2, "cell": "gru"})
 
 
-def averaged(kind, options, data, folder):
+def averaged(kind, options, data, folder, settings=SETTINGS):
     """The ensemble of both settings as it was made, its file, and a fit with each of them."""
     found = []
-    for number, setting in enumerate(SETTINGS):
+    for number, setting in enumerate(settings):
         own = kind(**options, **setting)
         (folder / str(number)).mkdir()
         trial = Trial(
             path=folder / str(number) / "m", seed=0, resume=False, halts=lambda *_: False, checks=lambda *_: None
         )
         found.append(own.fit_as(partial(answered, own, trial=trial), *data))
-    model, path = kind(**options, **SETTINGS[0]), folder / "average.gatewise"
+    model, path = kind(**options, **settings[0]), folder / "average.gatewise"
     parts = [averaging.Part(share, own) for share, own in zip(SHARES, found, strict=True)]
     model.fit_as(
         partial(keep_together, model, parts=parts, output=path, tell=lambda line: None, about={"tried": 2}), *data
     )
-    return model, path, [kind(**options, **setting).fit(*data) for setting in SETTINGS]
+    return model, path, [kind(**options, **setting).fit(*data) for setting in settings]
 
 
 @pytest.fixture(scope="module")
@@ -257,6 +259,23 @@ def test_what_else_takes_it(kind, request, tmp_path, capsys):
     assert "averages the networks of several settings, but a file of keras holds one" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_one_member_that_reads_in_both_directions_makes_all_of_it_need_whole_sequences(first, tmp_path, capsys):
+    options, settings = (
+        {"epochs": 1, "share": 1.0, "hidden_size": 4},
+        [{"bidirectional": own} for own in (first, not first)],
+    )
+    _, path, _ = averaged(gatewise.Classifier, options, drawn(), tmp_path, settings)
+    assert main(["export", str(path), "--to", "c", "-o", str(tmp_path / "c")]) == 0
+    assert "A classifier of whole sequences" in capsys.readouterr().err
+
+
+def test_info_says_what_a_member_chose_itself():
+    chosen = {"share": 0.5, "options": {"hidden_size": None, "batch_size": None}, "sizes": {"hidden_size": 64}}
+    given = {"share": 0.5, "options": {"hidden_size": 32, "batch_size": None}, "sizes": {"hidden_size": 32}}
+    assert in_words([chosen, given]) == "50% hidden size 64, 50% hidden size 32"
+
+
 def test_what_needs_one_setting_is_refused(classifiers):
     _, path, _ = classifiers
     with pytest.raises(OptionError, match="several settings, but an explanation is of one"):
@@ -291,6 +310,10 @@ def damaged(document, *, member=None, **changed):
         (lambda own: damaged(own, members=own["members"][::-1]), "has the shape"),
         (lambda own: damaged(own, members=None), "has the shape"),
         (lambda own: damaged(own, member={"sizes": {}}), "members.0.sizes"),
+        (
+            lambda own: damaged(own, member={"sizes": {**own["members"][0]["sizes"], "ensemble": 7}}),
+            "differ in how many networks they have",
+        ),
         (lambda own: damaged(own, member={"options": {"hidden_sizes": 3}}), "is no option"),
     ],
 )
@@ -339,6 +362,16 @@ def test_a_search_ends_with_one_model_of_several_trials(always, tmp_path):
     assert again.ensemble == found.ensemble
     tensors = load(tmp_path / "again.gatewise").tensors
     assert all((tensors[name] == own).all() for name, own in load(tmp_path / "m.gatewise").tensors.items())
+
+
+def test_trials_with_another_number_of_networks_are_not_asked(monkeypatch, tmp_path):
+    """Where each network leaves some sequences out, those with other numbers leave out others."""
+    monkeypatch.setattr(ensemble, "greedy", lambda outputs, loss: (np.arange(len(outputs)) < MOST_MEMBERS).astype(int))
+    monkeypatch.setattr(Ensemble, "is_kept", property(lambda self: not self.why))
+    options = SEARCHED | {"epochs": 1, "hidden_size": 4, "learning_rate": 0.01}
+    found = gatewise.tune("classify", *drawn(), trials=3, average=True, search={"ensemble": "2,3"}, **options)
+    assert len({own.setting["ensemble"] for own in found.records if own.finished}) == 2
+    assert len({member.sizes.ensemble for member in found.estimator_.members_}) == 1
 
 
 def test_a_study_that_was_begun_without_it_is_another_one(tmp_path):

@@ -290,9 +290,13 @@ def _headline(key: str, value: Any, task: Any) -> Any:
 
 
 def _members(listed: list[Any]) -> str:
-    """75% hidden size 64, 25% hidden size 32: each with the options in which it differs from another."""
+    """75% hidden size 64, 25% hidden size 32: each with the options in which it differs from another. Those that were
+    not given are among the sizes."""
     own = [member if isinstance(member, Mapping) else {} for member in listed]
-    options = [found if isinstance(found := member.get("options"), Mapping) else {} for member in own]
+    options = []
+    for member in own:
+        given, sizes = (found if isinstance(found := member.get(key), Mapping) else {} for key in ("options", "sizes"))
+        options.append({name: sizes.get(name) if value is None else value for name, value in given.items()})
     first = options[0] if options else {}
     differing = [name for name in first if any(one.get(name) != first[name] for one in options)]
     said = [" ".join(f"{_words(name)} {_brief(one.get(name))}" for name in differing) for one in options]

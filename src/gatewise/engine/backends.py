@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ..algebra import Cell
-from ..errors import OptionError, suggest
+from ..errors import OptionError
 from . import aten, chunkwise, compiled, native, reference, scan, triton
 
 
@@ -109,7 +109,7 @@ NAMES = (AUTO, *BACKENDS)
 def _named() -> str:
     name = os.environ.get("GATEWISE_ENGINE") or AUTO
     if name not in NAMES:
-        raise OptionError(suggest("engine", name, NAMES, f"GATEWISE_ENGINE may be {', '.join(NAMES)}."))
+        raise OptionError(f"no engine named '{name}'. GATEWISE_ENGINE may be {', '.join(NAMES)}")
     return name
 
 
@@ -162,6 +162,7 @@ def check(cell: Cell) -> None:
         "chunkwise": lambda: "" if chunkwise.fits(cell, None, False) else "it runs mlstm alone",
         "scan": lambda: _refuses_scan(cell),
         "triton": triton.missing,
+        "compiled": compiled.missing,
     }
     if chosen in reasons and (reason := reasons[chosen]()):
         raise _cannot(cell, reason)

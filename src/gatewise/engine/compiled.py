@@ -21,6 +21,20 @@ from . import reference
 _compile: Callable[..., Any] = torch.compile
 
 
+def missing() -> str:
+    """Why nothing can be compiled here, or ""."""
+    if torch.cuda.is_available():
+        return ""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        return "torch.compile found no C++ compiler (CXX may name one)"
+    return ""
+
+
 def recurrence(
     cell: Cell,
     x: Tensor,

@@ -93,10 +93,14 @@ def cannot(what: str) -> OptionError:
     )
 
 
+def settings(model: Any) -> list[Any]:
+    """The model with each of its settings alone."""
+    return [member.of(model) for member in model.members_] or [model]
+
+
 def cell_names(model: Any) -> str:
     """Of all its settings: "lstm", or "lstm and gru"."""
-    names = [member.of(model).find_cell().name for member in model.members_] or [model.find_cell().name]
-    return " and ".join(dict.fromkeys(names))
+    return " and ".join(dict.fromkeys(own.find_cell().name for own in settings(model)))
 
 
 def blueprint(model: Any) -> Block:
@@ -105,6 +109,6 @@ def blueprint(model: Any) -> Block:
     if not members:
         found: Block = model._architecture()
     else:
-        each = [member.of(model)._architecture() for member in members]
+        each = [own._architecture() for own in settings(model)]
         found = model._together(each, [member.share for member in members])
     return found

@@ -96,7 +96,7 @@ def choose(
     tried = candidates(records.all())
     tell(f"choosing an ensemble among {len(tried)} trials")
     answers = {own.number: _answers_of(fit, space, records, own) for own in tried}
-    answers = {number: own for number, own in answers.items() if _reads_alike(own, answers[single.number])}
+    answers = {number: own for number, own in answers.items() if _fits(own, answers[single.number])}
     numbers, found = [*answers], [*answers.values()]
     judge = answers[single.number]
 
@@ -160,7 +160,10 @@ def _answers_of(fit: Fit, space: Space, records: Records, record: Record) -> Ans
         return estimator.fit_as(partial(answered, estimator, trial=trial), fit.data, fit.y, **fit.reading)
 
 
-def _reads_alike(one: Answers, other: Answers) -> bool:
-    """Whether two networks read the same: options such as a stride, if they are searched, change that."""
-    mine, theirs = (getattr(own.estimator, "inputs_", None) for own in (one, other))
+def _fits(one: Answers, other: Answers) -> bool:
+    """Whether two trials can be averaged: they read the same, which a stride that is searched changes, and have as many
+    networks, by which sequences are divided into those that each network leaves out."""
+    mine, theirs = (
+        (getattr(own.estimator, "inputs_", None), getattr(own.estimator.sizing_, "ensemble", 1)) for own in (one, other)
+    )
     return mine == theirs

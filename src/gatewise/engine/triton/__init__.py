@@ -22,12 +22,15 @@ from . import launch, products, steps
 from .launch import Layer
 from .plan import backward_plan, forward_plan
 
+_RUN_ON = "its kernels run on a CUDA GPU, or with TRITON_INTERPRET=1 in Triton's interpreter"
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
 def missing() -> str:
     """Why these kernels can run nothing here, or ""."""
-    return "" if find_spec("triton") else "Triton is not installed (pip install triton)"
+    if not find_spec("triton"):
+        return "Triton is not installed (pip install triton)"
+    return "" if _interprets() or torch.cuda.is_available() else f"{_RUN_ON}, and here is neither"
 
 
 def refusal(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> str:
@@ -42,8 +45,7 @@ def refusal(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Sequence[Te
     if x.dtype not in _DTYPES:
         return f"it has no kernels for {str(x.dtype).removeprefix('torch.')}"
     if not _interprets():
-        kernels = "its kernels run on a CUDA GPU, or with TRITON_INTERPRET=1 in Triton's interpreter"
-        return "" if x.device.type == "cuda" else f"{kernels}, not on {x.device.type}"
+        return "" if x.device.type == "cuda" else f"{_RUN_ON}, not on {x.device.type}"
     # Triton 3.9 keeps them as whole numbers there, and multiplies those.
     return "Triton's interpreter has no products of bfloat16" if x.dtype == torch.bfloat16 else ""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...algebra import Cell
+from ...errors import ModelFileError
 from ...runtime.network import Block, Chain, Dropout, Embedding, Linear, Recurrent, Repeated, Tanh, TokenDropout
 from .inputs import PAD, UNKNOWN, Inputs
 
@@ -58,6 +59,8 @@ def architecture(inputs: Inputs, shape: Shape, *, outputs: int, kind: str, membe
 def together(networks: Sequence[Block], shares: Sequence[float]) -> Block:
     """Networks of several settings as one, which predicts their average by these shares."""
     each = networks[0].parts["each"]
+    if any(network.parts["each"] != each for network in networks):
+        raise ModelFileError("its members differ in how many networks they have")
     members = [network.parts["members"].part for network in networks for _ in range(each)]
     return Block(
         {

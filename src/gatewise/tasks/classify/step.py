@@ -12,7 +12,7 @@ from ...data.sequences import Column, Sequences, category_column, offsets_of
 from ...errors import OptionError
 from ...runtime.recorder import Recorder, Symbol
 from ...runtime.recording import Examples, StepModel
-from ..members import cell_names
+from ..members import cell_names, settings
 from ..stepwise import Count, Gathered, Rounding, rounded_network
 from .architecture import average
 from .baselines.plain import CONVOLUTIONS, NEIGHBOURS
@@ -88,7 +88,9 @@ def _way(classifier: Classifier, plain: Collection[str]) -> str:
         return "sequence"
     if not inputs.has_steps or (inputs.channels and not any(column.pace for column in inputs.numbers)):
         return "row"
-    return "sequence" if classifier.bidirectional or inputs.stride > 1 else "steps"
+    if inputs.stride > 1 or any(own.bidirectional for own in settings(classifier)):
+        return "sequence"
+    return "steps"
 
 
 def _by(classifier: Classifier, net: Any, plain: Collection[str]) -> str:
