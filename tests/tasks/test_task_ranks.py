@@ -17,6 +17,7 @@ from tasks.forecast.forecast_kit import sequences, wave
 from tasks.tag.tag_examples import SIZES, SMALL, sentences, series, tagged
 
 from gatewise import Classifier, Detector, Forecaster, Tagger
+from gatewise.errors import RankError
 from gatewise.runtime.network import Block
 from gatewise.tasks.network import Listed, Network
 
@@ -197,3 +198,28 @@ def test_in_bfloat16():
     alone = fit()
     for model in run_ranks(2, lambda rank: fit()):
         assert model.history_["loss"] == pytest.approx(alone.history_["loss"], rel=2e-2)
+
+
+@pytest.mark.parametrize("options", [{"only": "plain"}, {"minutes": 0.2, "hidden_size": 4}])
+def test_ranks_that_read_other_data_say_so_before_they_divide_anything(options):
+    """Nothing is trained by the one, and the other trains for a moment to see how long it takes."""
+
+    def one(rank):
+        data = sequences(*[wave(60 + 9 * k, seed=k)[:, None] for k in range(3 + rank)])
+        Forecaster(horizon=3, season_length=6, context_length=12, **options).fit(data)
+
+    with pytest.raises(RankError, match="rank 1 .*does not train what rank 0 .*trains: data was "):
+        run_ranks(2, one)
+
+
+def test_one_rank_talks_to_the_user(capsys):
+    """Of a script, in which each of several processes calls `fit`."""
+
+    def one(_):
+        drawn, _ = waves(31, 0)
+        found = Classifier(**USUAL).fit(drawn, drawn[:, 0] > 0, verbose=1)
+        return found.verdict(found.metrics_)
+
+    said, _ = run_ranks(2, one)
+    assert said
+    assert capsys.readouterr().err.count(said) == 1
