@@ -107,8 +107,8 @@ class Ranks:
         for rank, (count, _) in enumerate(told):
             if count != first:
                 raise RankError(
-                    f"rank {rank} has {count:,} things to compute, and rank 0 {first:,}: they do not have the same data. "
-                    "Give all processes the same"
+                    f"rank {rank} has {count:,} things to compute, and rank 0 {first:,}: they do not have the same "
+                    "data. Give all processes the same"
                 )
         return [told[place % self.size][1][place // self.size] for place in range(len(items))]
 

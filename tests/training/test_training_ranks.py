@@ -153,7 +153,9 @@ def test_items_are_computed_as_if_alone():
 
 def test_ranks_with_different_items_say_so():
     def one(rank):
-        with pytest.raises(RankError, match="rank 1 has 4 things to compute, and rank 0 3: they do not have the same data"):
+        with pytest.raises(
+            RankError, match="rank 1 has 4 things to compute, and rank 0 3: they do not have the same data"
+        ):
             each(lambda n: n, range(3 + rank))
 
     run_ranks(2, one)
