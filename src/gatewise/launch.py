@@ -8,7 +8,7 @@ import socket
 
 def started() -> bool:
     """Whether this is one of several processes that train one model."""
-    return _number("WORLD_SIZE") > 1 and {"RANK", "MASTER_ADDR"} <= os.environ.keys()
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and {"RANK", "MASTER_ADDR"} <= os.environ.keys()
 
 
 def restarted() -> bool:
