@@ -93,13 +93,24 @@ class Ranks:
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """What the function gives for each item, of which every rank computes some, as if it were alone: the function
-        tells the others nothing. It must not draw from the generators of the run."""
+        tells the others nothing. It must not draw from the generators of the run.
+
+        Raises:
+            RankError: The ranks have not as many items, as where they read other data.
+        """
         if self.alone:
             return [function(item) for item in items]
         with self.agreeing(), among(Ranks()):
             own = [function(item) for item in items[self.rank :: self.size]]
-        found = self.all(own)
-        return [found[place % self.size][place // self.size] for place in range(len(items))]
+        told = self.all((len(items), own))
+        first = told[0][0]
+        for rank, (count, _) in enumerate(told):
+            if count != first:
+                raise RankError(
+                    f"rank {rank} has {count:,} things to compute, and rank 0 {first:,}: they do not have the same "
+                    "data. Give all processes the same"
+                )
+        return [told[place % self.size][1][place // self.size] for place in range(len(items))]
 
     @contextmanager
     def agreeing(self) -> Iterator[None]:

@@ -22,8 +22,17 @@ class Sharing(Protocol):
 
     size: int
 
+    @property
+    def first(self) -> bool: ...
+
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]: ...
     def agreeing(self) -> AbstractContextManager[None]: ...
+
+
+def talks() -> bool:
+    """Whether this process is the one of a training that talks to the user."""
+    ranks = _sharing.get()
+    return ranks is None or ranks.first
 
 
 def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

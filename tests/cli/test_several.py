@@ -36,6 +36,16 @@ def test_all_verbs_are_tested():
     assert COMMANDS.keys() == VERBS.keys() - {"fit", "demo"}
 
 
+@pytest.mark.parametrize("words", [["-"], ["a.txt", "--validation", "/dev/stdin"]])
+def test_what_can_be_read_but_once_is_refused(words, as_rank, capsys):
+    """Each process would get a part of it."""
+    as_rank("0")
+    assert main(["fit", "generate", *words]) == 2
+    said = capsys.readouterr().err
+    assert "can be read but once, and each of several processes reads all data" in said
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize("verb", COMMANDS)
 def test_what_one_process_does_is_not_done_by_several(verb, as_rank, capsys):
     as_rank("0")

@@ -17,6 +17,7 @@ from tasks.forecast.forecast_kit import sequences, wave
 from tasks.tag.tag_examples import SIZES, SMALL, sentences, series, tagged
 
 from gatewise import Classifier, Detector, Forecaster, Tagger
+from gatewise.errors import RankError
 from gatewise.runtime.network import Block
 from gatewise.tasks.network import Listed, Network
 
@@ -197,3 +198,29 @@ def test_in_bfloat16():
     alone = fit()
     for model in run_ranks(2, lambda rank: fit()):
         assert model.history_["loss"] == pytest.approx(alone.history_["loss"], rel=2e-2)
+
+
+@pytest.mark.parametrize("options", [{"only": "plain"}, {"minutes": 0.2, "hidden_size": 4}])
+def test_ranks_that_read_other_data_say_so_before_they_divide_anything(options):
+    """Nothing is trained by the one, and the other trains for a moment to see how long it takes."""
+
+    def one(rank):
+        data = sequences(*[wave(60 + 9 * k, seed=k)[:, None] for k in range(3 + rank)])
+        Forecaster(horizon=3, season_length=6, context_length=12, **options).fit(data)
+
+    with pytest.raises(RankError, match=r"rank 1 .*does not train what rank 0 .*trains: data was "):
+        run_ranks(2, one)
+
+
+def test_one_rank_talks_to_the_user(capsys, tmp_path):
+    """Of a script, in which each of several processes calls `fit`."""
+    path = tmp_path / "x.csv"
+    path.write_text("at,y\n" + "".join(f"2024-01-{1 + n // 24:02}T{n % 24:02}:00,{n % 5}\n" for n in range(240)))
+
+    def one(_):
+        found = Forecaster(hidden_size=4, epochs=1, threads=1, horizon=3).fit(str(path), verbose=1)
+        return found.verdict(found.metrics_)
+
+    said, _ = run_ranks(2, one)
+    told = capsys.readouterr().err
+    assert told.count(said) == told.count("taken as time") == 1

@@ -152,6 +152,16 @@ def test_items_are_computed_as_if_alone():
     )
 
 
+def test_ranks_with_different_items_say_so():
+    def one(rank):
+        with pytest.raises(
+            RankError, match="rank 1 has 4 things to compute, and rank 0 3: they do not have the same data"
+        ):
+            each(lambda n: n, range(3 + rank))
+
+    run_ranks(2, one)
+
+
 def test_an_item_that_fails_on_one_rank_fails_on_all_and_is_told_once():
     def one(rank):
         with pytest.raises((OptionError, RankError)) as caught, current().agreeing():

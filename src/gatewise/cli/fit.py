@@ -92,6 +92,8 @@ def _verb(task: str) -> Callable[..., None]:
 
     def run(asked: Asked) -> None:
         given = asked.given
+        if started():
+            _refuse_streams([*asked.paths, given.get("validation")])
         train(
             asked.estimator(**derived.read_task(asked.estimator, asked.of(asked.options))),
             asked.estimator.data_at(asked.paths),
@@ -259,6 +261,18 @@ def _train(
         note(f"interrupted after step {outcome.step}; {target} has the best weights so far.")
         note(f"To continue: gatewise {shlex.join([*words, '--resume'])}")
     return code
+
+
+def _refuse_streams(paths: Iterable[str | None]) -> None:
+    """OptionError if several processes are to read what can be read but once."""
+    from ..data.readers.files import is_streamed, name_of
+
+    for path in paths:
+        if path is not None and is_streamed(path):
+            raise OptionError(
+                f"{name_of(path)} can be read but once, and each of several processes reads all data. Write them to a "
+                "file, and name that"
+            )
 
 
 def _can_write(target: Path, force: bool, resume: bool, plot: Path | None, watch: Path | None) -> None:

@@ -332,9 +332,10 @@ class Estimator(CommonOptions, ABC):
             if self._instead is not None:
                 self._instead(prepare)
                 return self
-            fit(self, prepare, run)
+            talks = fit(self, prepare, run)
         finally:
             self._start = None
+        verbose = verbose if talks else 0
         if verbose and (line := self.verdict(self.metrics_)):
             print(shown(line), file=sys.stderr)
         if verbose and self.advice_:

@@ -74,14 +74,19 @@ class Run:
     watch: str | os.PathLike[str] | None = None
     started: float = field(default_factory=time.monotonic)
 
-    def check(self) -> None:
+    def check(self, writes: bool) -> None:
+        """OptionError, ModelFileError.
+
+        Args:
+            writes: Whether this process writes files: the folders of others may be on machines that have them not.
+        """
         if self.resume and self.output is None:
             raise OptionError("resume goes on from the checkpoint beside the output: name that file, output='...'")
         if self.output is not None:
             bundle.check_name(self.output)
-        if self.watch is not None:
+        if self.watch is not None and writes:
             bundle.writable(self.watch, force=True)
-        if self.resume and self._is_compressed():
+        if self.resume and writes and self._is_compressed():
             raise OptionError(
                 f"'{self.output}' is compressed, and training does not go on from rounded weights. "
                 "Resume the model that it was made from"
@@ -119,11 +124,14 @@ class Trial:
     measured: Callable[[float], None] | None = None
 
 
-def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run: Run) -> None:
+def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run: Run) -> bool:
     """Fit an estimator whose task says how its data are prepared.
 
     Args:
         prepare: Reads the data, once. What it gives prepares them with the sizes of the preset that counts then.
+
+    Returns:
+        Whether this process is the one that talks to the user.
 
     Raises:
         TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
@@ -131,11 +139,12 @@ def fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run:
     """
     with joined() as ranks:
         _fit(estimator, prepare, run, ranks)
+        return ranks.first
 
 
 def _fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run: Run, ranks: Ranks) -> None:
     estimator.check()
-    run.check()
+    run.check(ranks.first)
     # Before anything is told: those who were given other options do not tell the same things in the same order.
     same_of_all(ranks, {"task": estimator.task, **estimator.plain_options(), "resume": run.resume})
     if ranks.line is not None and run.output is not None:
@@ -163,6 +172,8 @@ def _fit(estimator: Fittable, prepare: Callable[[], Callable[[], Prepared]], run
             with ranks.agreeing():
                 sized = beginning(estimator, prepare)
                 prepared = sized()
+            # Before anything is divided: those who read other data do not divide the same things.
+            same_of_all(ranks, {"data": prepared.data["fingerprint"]})
             if estimator.minutes is not None:
                 prepared, budget = fitted(estimator, prepared, sized, ranks.of_first(run.started), pace)
             refused.pop_all()

@@ -20,7 +20,7 @@ from ...data.split import split_by_time
 from ...errors import ModelFileError, Notice
 from ...runtime.network import Block, checked
 from ...runtime.streams import Streams
-from ...sharing import each
+from ...sharing import each, talks
 from ...terminal import shown
 from ...training import ProgressFor
 from ..document import renamed_tensors, taken
@@ -154,7 +154,7 @@ class Detector(Estimator, DetectOptions):
         """Read and split."""
         series = read_series(data, y, self, query=query, encoding=encoding)
         self.schema_ = series.source.schema
-        if tell and (line := recognised(series.source)):
+        if tell and talks() and (line := recognised(series.source)):
             print(shown(line), file=sys.stderr)
         apart = None
         if validation is not None:

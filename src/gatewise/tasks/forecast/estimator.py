@@ -21,6 +21,7 @@ from ...data.split import shuffled_split
 from ...errors import ModelFileError
 from ...runtime.network import Block, checked
 from ...runtime.streams import Streams
+from ...sharing import talks
 from ...terminal import shown
 from ...training import ProgressFor
 from ..document import renamed_tensors, taken
@@ -148,7 +149,7 @@ class Forecaster(Estimator, ForecastOptions):
         self.schema_ = raw.schema
         by_group = self._by_group(raw) if validation is None else {}
         own = self._table(by_group.get("train", raw))
-        if tell and (line := recognised(raw, own.frequency)):
+        if tell and talks() and (line := recognised(raw, own.frequency)):
             print(shown(line), file=sys.stderr)
         apart = None
         if validation is not None:

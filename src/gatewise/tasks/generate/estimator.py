@@ -156,6 +156,8 @@ class Generator(Estimator, GenerateOptions):
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
         kept = None if output is None else bundle.tokens_of(output)
+        if kept is not None and not kept.parent.is_dir():  # of the first of several processes, on its machine
+            kept = None
         try:
             return self._fit(
                 lambda: self._prepare(data, validation, encoding, sample_length, kept),
