@@ -30,14 +30,18 @@ _MOST_NAMED = 10_000  # files of one table
 def is_several(source: Any) -> bool:
     """Whether a source names several files that are one table: a folder or pattern of them, or a list of paths.
 
-    A list of text is such a list only where one of its items is there as a file, for it may as well hold texts.
+    A list of strings may as well hold texts, which others wrote and which must not open files: it is such a list only
+    if it has several items, all of which are there. A list of `Path` objects always is.
     """
     if isinstance(source, str | os.PathLike):
         return _stands_for_tables(os.fspath(source))
     return (
         is_paths(source)
         and all(_stands_or_is(os.fspath(path)) for path in source)
-        and any(not isinstance(one, str) or os.path.exists(one) or is_pattern(one) for one in source)
+        and (
+            not any(isinstance(path, str) for path in source)
+            or (len(source) > 1 and all(os.path.exists(path) or is_pattern(path) for path in source))
+        )
     )
 
 
@@ -45,8 +49,9 @@ def one_source(paths: Sequence[str]) -> Any:
     """What is read of these paths of a command line, of which several are one table. OptionError if they are not."""
     if len(paths) == 1:
         return paths[0]
-    if is_several(paths):
-        return list(paths)
+    several = [Path(path) for path in paths]
+    if is_several(several):
+        return several
     raise OptionError(
         f"there is one DATA at a time, not {len(paths)}; several files are one table if they end in .parquet, or in "
         ".csv or .jsonl"
