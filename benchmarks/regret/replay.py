@@ -210,7 +210,7 @@ class Halving(Replay):
 
     def _left_for_trials(self, records: Sequence[Record]) -> float:
         default = default_of(records)
-        return self.left - (self._closing(default) if default is not None and default.finished else 0.0)
+        return self.left - (self._closing(default, records) if default is not None and default.finished else 0.0)
 
     def _wants_second(self, *about: Any) -> bool:
         return False

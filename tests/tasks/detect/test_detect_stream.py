@@ -5,7 +5,7 @@ import pytest
 from detect_kit import TINY, table, waves
 
 from gatewise.errors import DataError
-from gatewise.tasks.detect import predictor, series
+from gatewise.tasks.detect import predictor, series, stretches
 from gatewise.tasks.detect.estimator import Detector
 
 RNG = np.random.default_rng(3)
@@ -56,15 +56,16 @@ def test_a_table_is_predicted_piece_by_piece_and_a_stream_takes_its_rows(monkeyp
     detector = Detector(**TINY, key=("machine",), columns=("load", "heat")).fit(data)
     whole = np.concatenate(detector.scores(data))
     monkeypatch.setattr(predictor, "CHUNK", 100)
-    monkeypatch.setattr(series, "_PIECE", 100)
-    sizes, slices = [], series.Steps.__getitem__
+    for module in (series, stretches):
+        monkeypatch.setattr(module, "PIECE", 100)
+    sizes, slices = [], stretches.Steps.__getitem__
 
     def counted(self, rows):
         found = slices(self, rows)
         sizes.append(len(found))
         return found
 
-    monkeypatch.setattr(series.Steps, "__getitem__", counted)
+    monkeypatch.setattr(stretches.Steps, "__getitem__", counted)
     assert np.array_equal(np.concatenate([chunk["score"] for chunk in detector.predictions(data)]), whole)
     assert max(sizes) == 100
     stream = detector.stream()

@@ -49,12 +49,12 @@ def test_ways_to_give_numbers(waves, tmp_path):
     )  # a text like any other, as long as no column is named
 
 
-def test_tables_are_read_one_at_a_time(waves, tmp_path):
+def test_a_table_is_not_read_beside_other_files(waves, tmp_path):
     table(waves).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(
         OptionError, match=r"only drawings are read from several files, and '.*t.csv' holds none. Give one table"
     ):
-        Generator(columns="x").fit([str(tmp_path / "t.csv")] * 2)
+        Generator(columns="x").fit([str(tmp_path / "t.csv"), str(tmp_path / "drawings.zip")])
 
 
 def test_tables_may_be_in_any_encoding(tmp_path):
