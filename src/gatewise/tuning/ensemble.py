@@ -91,6 +91,8 @@ def choose(
         DataChanged: The data are not those that the search began with.
         KeyboardInterrupt: It was interrupted.
     """
+    import torch
+
     from ..tasks.averaging import Part
 
     tried = candidates(records.all())
@@ -110,8 +112,8 @@ def choose(
     shares = {numbers[place]: float(counts[place] / counts.sum()) for place in order}
     if len(shares) < 2:
         return nothing(f"trial {numbers[order[0]]} alone has the lowest loss on the half of the data that chooses")
-    average = sum(answers[number].half(False) * share for number, share in shares.items())
-    together, known = judge.losses(average, False)  # type: ignore[arg-type]
+    average = torch.stack([answers[number].half(False) * share for number, share in shares.items()]).sum(0)
+    together, known = judge.losses(average, False)
     alone, _ = judge.losses(judge.half(False), False)
     blocks = judge.halves.blocks[~judge.halves.first]
     error = float(standard_error(alone - together, blocks) * len(known) / max(known.sum(), 1))
