@@ -85,7 +85,8 @@ def checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
         if not isinstance(lengths, Tensor | Sequence):  # of a table's column torch would ask for elements by label
             lengths = np.array(lengths)
             lengths = lengths.astype(np.int64) if lengths.dtype.kind in "iu" else lengths
-        lengths = torch.as_tensor(lengths)
+        if not isinstance(lengths, Tensor):  # torch would warn of one that is traced
+            lengths = torch.as_tensor(lengths)
     except (TypeError, ValueError, RuntimeError):
         raise ShapeError(f"lengths must be whole numbers, one per row, not {lengths!r:.60}") from None
     if lengths.numel() == 0:
