@@ -40,6 +40,7 @@ from gatewise.tasks import find
 from gatewise.training import Silent, train
 from gatewise.training.division import Division
 from gatewise.training.memory import keep_freed_memory
+from gatewise.training.trainable import Divisible
 
 from .projections import PAGE, projected
 from .record import ROOT, measured_anew, write_table
@@ -218,7 +219,8 @@ def parts(task: str) -> dict[str, Any]:
     network.train()
     weights = list(network.parameters())
     optimizer = torch.optim.AdamW(network.parameter_groups(0.01), lr=1e-4, fused=True)
-    rows = len(network.work(prepared.training.at(0)))
+    training = prepared.training
+    rows = training.count(0) if isinstance(training, Divisible) else len(network.work(training.at(0)))
     sizes = [2**power for power in range(rows.bit_length()) if 2**power <= rows]
     clocks: dict[int, list[dict[str, float]]] = {size: [] for size in sizes}
     exchanged: dict[int, list[int]] = {}
@@ -229,10 +231,10 @@ def parts(task: str) -> dict[str, Any]:
             with among(ranks), drawing(Generators(turn)):
                 division = Division(network)
                 with clock.part("batch"):
-                    batch = prepared.training.at(turn)
+                    own = division.training(training, turn)
                 optimizer.zero_grad()
-                with clock.part("compute"), division.part(batch) as (own, _):
-                    network.training_loss(own).backward()
+                with clock.part("compute"):
+                    division.training_loss(own).backward()
                 with clock.part("copies"):
                     division.sum_gradients(weights)
                 with clock.part("optimiser"):
