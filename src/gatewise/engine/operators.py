@@ -24,19 +24,8 @@ def run_recurrence(cell: str, *arguments: Any) -> list[Tensor]:
     return backends.run(Cell.from_key(cell), *arguments)
 
 
-def _plain_recurrence(
-    cell: str,
-    x: Tensor,
-    state: Sequence[Tensor],
-    weights: Sequence[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    reverse: bool,
-    history: bool,
-    extras: Sequence[Tensor],
-) -> list[Tensor]:
-    every, last = reference.recurrence(Cell.from_key(cell), x, state, weights, lengths, resets, reverse, extras)
-    return [*(every if history else every[:1]), *last]
+def _plain_recurrence(cell: str, *arguments: Any) -> list[Tensor]:
+    return backends.BACKENDS["reference"].run(Cell.from_key(cell), *arguments)
 
 
 def _shape_recurrence(
